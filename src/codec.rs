@@ -1,0 +1,52 @@
+//! The only module that knows `bincode`: how a value becomes bytes and is read back.
+//!
+//! One configuration serves records, the journal and the requests and answers of the binding: little-endian,
+//! fixed-width integers, lengths and counts as `u64`, enum variants as `u32`. Byte strings are borrowed when they are
+//! read, so that decoding a record allocates nothing.
+
+use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
+
+pub(crate) use bincode::{BorrowDecode, Encode};
+
+/// No message claims more than this, so that a damaged count cannot make us allocate without bound.
+const DECODED_BYTES_MAX: usize = 64 << 20;
+
+const CONFIG: Configuration<LittleEndian, Fixint, Limit<DECODED_BYTES_MAX>> =
+    bincode::config::standard().with_fixed_int_encoding().with_limit::<DECODED_BYTES_MAX>();
+
+/// What was read is not the encoding of the value asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Malformed;
+
+/// Appends the encoding of `value` to `out`.
+pub(crate) fn encode_into<T: Encode>(value: &T, out: &mut Vec<u8>) {
+    struct Appender<'a>(&'a mut Vec<u8>);
+    impl bincode::enc::write::Writer for Appender<'_> {
+        fn write(&mut self, bytes: &[u8]) -> Result<(), bincode::error::EncodeError> {
+            self.0.extend_from_slice(bytes);
+            Ok(())
+        }
+    }
+    // Not `expect`: it would bring the text of every error bincode knows into the wasm.
+    let written = bincode::encode_into_writer(value, Appender(out), CONFIG).is_ok();
+    assert!(written, "a Vec takes every byte");
+}
+
+/// The encoding of `value`.
+#[cfg(target_arch = "wasm32")]
+pub(crate) fn encode<T: Encode>(value: &T) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_into(value, &mut out);
+    out
+}
+
+/// Reads one value from the front of `bytes`; gives it and the number of bytes it took.
+pub(crate) fn decode_prefix<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<(T, usize), Malformed> {
+    bincode::borrow_decode_from_slice(bytes, CONFIG).map_err(|_| Malformed)
+}
+
+/// Reads one value that must take all of `bytes`.
+pub(crate) fn decode<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<T, Malformed> {
+    let (value, length) = decode_prefix(bytes)?;
+    if length == bytes.len() { Ok(value) } else { Err(Malformed) }
+}

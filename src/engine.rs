@@ -1,0 +1,398 @@
+//! The engine joins the rooms: store, lessor, watchers and journal.
+//!
+//! Everything comes in as an argument (requests, the time, stored blobs) and everything goes out as a result ([`Ready`],
+//! [`WatchResponse`]): the engine reads no clock, does no I/O and calls nobody back. A committed transaction is followed,
+//! record by record, by the lessor, the watchers and the journal, in that order.
+
+use crate::codec::{BorrowDecode, Encode};
+use crate::error::Error;
+use crate::journal::{BLOB_BYTES_MIN, Entry, Journal, Ready, Recovery};
+use crate::lease::{LeaseInfo, Lessor};
+use crate::mvcc::{
+    DeleteRange, DeleteRangeResponse, Event, History, KeyValue, LeaseId, Leases, Put, PutResponse, Range,
+    RangeResponse, Store, Txn, TxnResponse,
+};
+use crate::watch::{Watch, WatchResponse, WatcherId, Watchers};
+
+/// How an engine is set up.
+#[derive(Debug, Clone, Default)]
+pub struct EngineOptions {
+    /// Names this life of the store, if nothing is recovered: 16 random bytes.
+    pub incarnation: [u8; 16],
+    /// The largest blob that the medium takes; 0: nothing is stored, and nothing ever comes out of
+    /// [`Engine::take_ready`].
+    pub blob_bytes_max: usize,
+}
+
+/// Something that may change the store.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, BorrowDecode)]
+pub enum Request<'a> {
+    /// Gives a key a value.
+    Put(Put<'a>),
+    /// Deletes a range.
+    DeleteRange(DeleteRange<'a>),
+    /// Runs a transaction.
+    Txn(Txn<'a>),
+    /// Forgets the history before a revision, which stays readable.
+    Compact {
+        /// The oldest revision to keep.
+        revision: u64,
+    },
+    /// Makes a lease.
+    LeaseGrant {
+        /// Its id, chosen by the host: not 0.
+        id: LeaseId,
+        /// How long it lives without being kept alive.
+        ttl_seconds: u64,
+    },
+    /// Ends a lease: its keys are deleted in one revision.
+    LeaseRevoke {
+        /// Its id.
+        id: LeaseId,
+    },
+    /// Lets a lease live for its whole time from now.
+    LeaseKeepAlive {
+        /// Its id.
+        id: LeaseId,
+    },
+}
+
+/// The answer of a [`Request`]. `revision` is the store's revision with it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
+pub enum Response {
+    /// Of a put.
+    Put(PutResponse),
+    /// Of a delete.
+    DeleteRange(DeleteRangeResponse),
+    /// Of a transaction.
+    Txn(TxnResponse),
+    /// Of a compaction.
+    Compact {
+        /// The store's revision.
+        revision: u64,
+    },
+    /// Of a grant.
+    LeaseGrant {
+        /// The store's revision.
+        revision: u64,
+        /// The lease.
+        id: LeaseId,
+        /// What was granted.
+        ttl_seconds: u64,
+    },
+    /// Of a revocation.
+    LeaseRevoke {
+        /// The store's revision.
+        revision: u64,
+    },
+    /// Of a keep-alive.
+    LeaseKeepAlive {
+        /// The store's revision.
+        revision: u64,
+        /// What the lease has again.
+        ttl_seconds: u64,
+    },
+}
+
+/// A versioned key-value store as a state machine.
+///
+/// Told the stored blobs with [`Engine::recover`] and started with [`Engine::start`], it answers reads at any kept
+/// revision, applies requests, and says with [`Engine::take_ready`] what to write.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    options: EngineOptions,
+    store: Store,
+    lessor: Lessor,
+    watchers: Watchers,
+    /// Until the start.
+    recovery: Recovery,
+    /// From the start on, if anything is stored.
+    journal: Option<Journal>,
+    durable: u64,
+}
+
+impl Engine {
+    /// An engine that has recovered nothing yet. Begin with [`Engine::start`], after [`Engine::recover`] where there is
+    /// something stored.
+    pub fn new(options: EngineOptions) -> Self {
+        Self {
+            options,
+            store: Store::default(),
+            lessor: Lessor::default(),
+            watchers: Watchers::default(),
+            recovery: Recovery::default(),
+            journal: None,
+            durable: 0,
+        }
+    }
+
+    /// Takes one stored blob. They must come with their ids ascending.
+    ///
+    /// # Errors
+    /// `CORRUPT` and `UNSUPPORTED_FORMAT` name the blob. The engine is of no use then.
+    pub fn recover(&mut self, id: &str, bytes: &[u8]) -> Result<(), Error> {
+        let Some(batch) = self.recovery.push(id, bytes)? else { return Ok(()) };
+        let Self { store, lessor, .. } = self;
+        batch.each(id, |entry| match entry {
+            Entry::Record(record) => store.restore(&record),
+            Entry::Compact { revision } => store.compact(revision).map_err(|_| "it compacts what it cannot"),
+            Entry::Compacted { revision } => {
+                store.restore_compacted(revision);
+                Ok(())
+            }
+            Entry::Lease { id, ttl_seconds, deadline_ms } => {
+                lessor.set(id, ttl_seconds, deadline_ms);
+                Ok(())
+            }
+            Entry::LeaseGone { id } => {
+                lessor.remove(id);
+                Ok(())
+            }
+        })?;
+        store.restore_current(batch.through);
+        Ok(())
+    }
+
+    /// Ends the recovery. Leases whose deadline passed meanwhile end at the first [`Engine::tick`].
+    ///
+    /// # Errors
+    /// `CORRUPT` if the stored blobs stop inside a batch; `INVALID_ARGUMENT` if blobs could hold next to nothing.
+    pub fn start(&mut self) -> Result<(), Error> {
+        self.recovery.finish()?;
+        for (key, lease) in self.store.leased() {
+            self.lessor.attach(key, lease);
+        }
+        self.durable = self.store.current();
+        let recovery = std::mem::take(&mut self.recovery);
+        let EngineOptions { incarnation, blob_bytes_max } = self.options;
+        match blob_bytes_max {
+            0 => {}
+            1..BLOB_BYTES_MIN => {
+                return Err(Error::InvalidArgument("the medium's blobs are too small for the journal"));
+            }
+            _ => self.journal = Some(Journal::new(&recovery, incarnation, blob_bytes_max)),
+        }
+        Ok(())
+    }
+
+    /// The newest revision. A fresh store is at 1.
+    pub fn revision(&self) -> u64 {
+        self.store.current()
+    }
+
+    /// Reads below it fail. 0: never compacted.
+    pub fn compact_revision(&self) -> u64 {
+        self.store.compacted()
+    }
+
+    /// Every revision up to here has been confirmed as written. Without a medium that is the newest.
+    pub fn durable_revision(&self) -> u64 {
+        if self.journal.is_some() { self.durable } else { self.store.current() }
+    }
+
+    /// The number of this opening of the storage, growing with each. 0 without a medium.
+    pub fn epoch(&self) -> u64 {
+        self.journal.as_ref().map_or(0, Journal::epoch)
+    }
+
+    /// The key as it was at `revision` (0: now), if it was there.
+    ///
+    /// # Errors
+    /// `INVALID_KEY`, `COMPACTED`, `FUTURE_REVISION`.
+    pub fn get(&self, key: &[u8], revision: u64) -> Result<Option<KeyValue<'_>>, Error> {
+        self.store.get(key, revision)
+    }
+
+    /// The keys of a range at one revision.
+    ///
+    /// # Errors
+    /// `INVALID_KEY`, `COMPACTED`, `FUTURE_REVISION`.
+    pub fn range(&self, range: &Range<'_>) -> Result<RangeResponse<'_>, Error> {
+        self.store.range(range)
+    }
+
+    /// Every kept change of a range, oldest first, deletes included.
+    ///
+    /// # Errors
+    /// `INVALID_KEY`, `COMPACTED`, `FUTURE_REVISION`.
+    pub fn history(&self, history: &History<'_>) -> Result<Vec<Event<'_>>, Error> {
+        self.store.history(history)
+    }
+
+    /// Applies a request whole, or fails and changes nothing. `now_ms` counts from the epoch of Unix.
+    ///
+    /// # Errors
+    /// Any of the caller's.
+    pub fn apply(&mut self, request: Request<'_>, now_ms: u64) -> Result<Response, Error> {
+        match request {
+            Request::Put(put) => self.write(|store, leases| store.put(&put, leases)).map(Response::Put),
+            Request::DeleteRange(delete) => {
+                self.write(|store, _| store.delete_range(&delete)).map(Response::DeleteRange)
+            }
+            Request::Txn(txn) => self.write(|store, leases| store.txn(&txn, leases)).map(Response::Txn),
+            Request::Compact { revision } => self.compact(revision),
+            Request::LeaseGrant { id, ttl_seconds } => self.grant(id, ttl_seconds, now_ms),
+            Request::LeaseRevoke { id } => self.revoke(id),
+            Request::LeaseKeepAlive { id } => self.keep_alive(id, now_ms),
+        }
+    }
+
+    /// Takes one bounded step in removing what a compaction has made unreachable. `true`: there is more to do. After the
+    /// last step a checkpoint is ready to be written.
+    pub fn compact_step(&mut self) -> bool {
+        if !self.store.is_compacting() {
+            return false;
+        }
+        let more = self.store.compact_step();
+        if !more {
+            self.checkpoint();
+        }
+        more
+    }
+
+    /// Ends the leases whose deadline has passed, each in a revision of its own.
+    ///
+    /// # Errors
+    /// None that a caller can cause.
+    pub fn tick(&mut self, now_ms: u64) -> Result<(), Error> {
+        while let Some(id) = self.lessor.expired(now_ms) {
+            self.revoke(id)?;
+        }
+        Ok(())
+    }
+
+    /// When the next lease ends, in ms: call [`Engine::tick`] then.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.lessor.next_deadline()
+    }
+
+    /// A lease as it stands.
+    pub fn lease(&self, id: LeaseId, now_ms: u64) -> Option<LeaseInfo> {
+        self.lessor.info(id, now_ms)
+    }
+
+    /// Every lease, ids ascending.
+    pub fn leases(&self) -> Vec<LeaseId> {
+        self.lessor.iter().map(|(id, _, _)| id).collect()
+    }
+
+    /// Begins a watch; its start revision is fixed by this call.
+    ///
+    /// # Errors
+    /// `INVALID_KEY`, `INVALID_RANGE`, and `COMPACTED` unless it may resync.
+    pub fn watch(&mut self, watch: &Watch<'_>) -> Result<WatcherId, Error> {
+        self.watchers.watch(watch, &self.store)
+    }
+
+    /// Ends a watch. `false`: there is none of this id.
+    pub fn cancel_watch(&mut self, id: WatcherId) -> bool {
+        self.watchers.cancel(id)
+    }
+
+    /// The watchers that have something to take, in the order they were made.
+    pub fn pending_watches(&self) -> Vec<WatcherId> {
+        self.watchers.pending()
+    }
+
+    /// Takes what a watcher has not seen: whole revisions up to `up_to` (0: all), about `events_max` events at most, but
+    /// at least one revision.
+    ///
+    /// # Errors
+    /// `COMPACTED` when compaction has overtaken the watcher, which ends it.
+    pub fn take_events(&mut self, id: WatcherId, up_to: u64, events_max: usize) -> Result<WatchResponse<'_>, Error> {
+        self.watchers.take(id, up_to, events_max, &self.store)
+    }
+
+    /// The number of watchers.
+    pub fn watchers(&self) -> usize {
+        self.watchers.len()
+    }
+
+    /// What to write: all that was committed since the last call, as one batch.
+    pub fn take_ready(&mut self) -> Option<Ready> {
+        self.journal.as_mut()?.take_ready(self.store.current())
+    }
+
+    /// The host confirms that a [`Ready`] is written.
+    pub fn persisted(&mut self, through: u64) {
+        self.durable = self.durable.max(through);
+    }
+
+    /// Asserts every invariant of every room.
+    pub fn check(&self) {
+        self.store.check();
+        self.lessor.check(self.store.leased());
+        self.watchers.check(&self.store);
+        assert!(self.durable <= self.store.current(), "more is durable than there is");
+    }
+
+    /// Runs one write of the store and lets everybody follow what it committed.
+    fn write<R>(&mut self, body: impl FnOnce(&mut Store, &dyn Leases) -> Result<R, Error>) -> Result<R, Error> {
+        let from = self.store.current() + 1;
+        let result = body(&mut self.store, &self.lessor)?;
+        for record in self.store.records_from(from) {
+            if !self.lessor.is_empty() {
+                self.lessor.follow(&record, self.store.lease_before(&record));
+            }
+            self.watchers.follow(&record);
+            if let Some(journal) = &mut self.journal {
+                journal.push(&Entry::Record(record));
+            }
+        }
+        Ok(result)
+    }
+
+    fn compact(&mut self, revision: u64) -> Result<Response, Error> {
+        self.store.compact(revision)?;
+        if revision > 0 {
+            self.push(&Entry::Compact { revision });
+        }
+        Ok(Response::Compact { revision: self.store.current() })
+    }
+
+    fn grant(&mut self, id: LeaseId, ttl_seconds: u64, now_ms: u64) -> Result<Response, Error> {
+        self.lessor.check_grant(id, ttl_seconds)?;
+        self.set_lease(id, ttl_seconds, now_ms);
+        Ok(Response::LeaseGrant { revision: self.store.current(), id, ttl_seconds })
+    }
+
+    fn keep_alive(&mut self, id: LeaseId, now_ms: u64) -> Result<Response, Error> {
+        let ttl_seconds = self.lessor.ttl_seconds(id, now_ms)?;
+        self.set_lease(id, ttl_seconds, now_ms);
+        Ok(Response::LeaseKeepAlive { revision: self.store.current(), ttl_seconds })
+    }
+
+    fn set_lease(&mut self, id: LeaseId, ttl_seconds: u64, now_ms: u64) {
+        let deadline_ms = now_ms.saturating_add(ttl_seconds * 1000);
+        self.lessor.set(id, ttl_seconds, deadline_ms);
+        self.push(&Entry::Lease { id, ttl_seconds, deadline_ms });
+    }
+
+    /// The deleted keys and the end of the lease reach the storage in one batch: no crash comes between.
+    fn revoke(&mut self, id: LeaseId) -> Result<Response, Error> {
+        let keys = self.lessor.keys(id)?;
+        let revision = self.write(|store, _| Ok(store.delete_keys(keys.iter().map(|key| &**key))))?;
+        self.lessor.remove(id);
+        self.push(&Entry::LeaseGone { id });
+        Ok(Response::LeaseRevoke { revision })
+    }
+
+    fn push(&mut self, entry: &Entry<'_>) {
+        if let Some(journal) = &mut self.journal {
+            journal.push(entry);
+        }
+    }
+
+    /// Replaces the journal by what is kept.
+    fn checkpoint(&mut self) {
+        let Some(journal) = &mut self.journal else { return };
+        journal.begin_checkpoint();
+        journal.push(&Entry::Compacted { revision: self.store.compacted() });
+        for (id, ttl_seconds, deadline_ms) in self.lessor.iter() {
+            journal.push(&Entry::Lease { id, ttl_seconds, deadline_ms });
+        }
+        for record in self.store.records_from(0) {
+            journal.push(&Entry::Record(record));
+        }
+    }
+}

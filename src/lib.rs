@@ -1,0 +1,41 @@
+//! A versioned key-value store with etcd's semantics: every revision of every key, until it is compacted.
+//!
+//! ```
+//! use revkv::{Engine, EngineOptions, Put, Request};
+//!
+//! let mut engine = Engine::new(EngineOptions::default());
+//! engine.start()?;
+//! let put = |value| Request::Put(Put { key: b"greeting", value, ..Put::default() });
+//! engine.apply(put(b"hello"), 0)?;
+//! engine.apply(put(b"good morning"), 0)?;
+//!
+//! let now = engine.get(b"greeting", 0)?.expect("it was put");
+//! assert_eq!((&*now.value, now.create_revision, now.mod_revision, now.version), (&b"good morning"[..], 2, 3, 2));
+//! let before = engine.get(b"greeting", 2)?.expect("it was put");
+//! assert_eq!(&*before.value, b"hello");
+//! # Ok::<(), revkv::Error>(())
+//! ```
+//!
+//! The crate is a state machine: see [`Engine`]. In a browser it is the npm package `revkv`, whose binding is the module
+//! `wasm`.
+
+mod codec;
+mod engine;
+mod error;
+mod journal;
+mod lease;
+mod mvcc;
+#[cfg(target_arch = "wasm32")]
+mod wasm;
+mod watch;
+
+pub use engine::{Engine, EngineOptions, Request, Response};
+pub use error::Error;
+pub use journal::{Blob, Ready};
+pub use lease::{LeaseInfo, TTL_SECONDS_MAX};
+pub use mvcc::{
+    Compare, CompareResult, CompareTarget, DeleteRange, DeleteRangeResponse, Event, EventKind, History, KeyRange,
+    KeyValue, LeaseId, OPERATIONS_MAX, Op, OpResponse, Put, PutResponse, REQUEST_BYTES_MAX, Range, RangeResponse,
+    Revision, SortBy, Txn, TxnResponse,
+};
+pub use watch::{Batch, Watch, WatchResponse, WatcherId};

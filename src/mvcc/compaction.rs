@@ -1,0 +1,149 @@
+//! Forgetting old history: at once for readers, in bounded steps for memory.
+//!
+//! From the moment a compaction is accepted, reads below its revision fail, whatever has been removed by then. What is
+//! removed are changes that no read at or above the revision sees: first from the index, then from the tree, which keeps
+//! exactly the records that the index still lists. A step touches a few hundred keys or a few leaves, well under a
+//! millisecond of work.
+
+use super::index::Key;
+use super::revision::Revision;
+use super::store::Store;
+use crate::error::Error;
+
+const KEYS_PER_STEP: usize = 512;
+const LEAVES_PER_STEP: usize = 4;
+
+/// How far the removal has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Compaction {
+    /// The keys up to this one are done.
+    Index(Option<Key>),
+    /// The leaves before this revision are done.
+    Tree(Revision),
+}
+
+impl Store {
+    /// Makes `revision` the oldest that can be read.
+    pub fn compact(&mut self, revision: u64) -> Result<(), Error> {
+        if revision > self.current {
+            return Err(Error::FutureRevision { requested: revision, current: self.current });
+        }
+        if revision <= self.compacted && self.compacted > 0 {
+            return Err(Error::Compacted { requested: revision, compacted: self.compacted });
+        }
+        self.compacted = revision;
+        if revision > 0 {
+            self.tree.seal();
+            self.compaction = Some(Compaction::Index(None));
+        }
+        Ok(())
+    }
+
+    /// Takes one step of the removal. `true`: there is more to do.
+    pub fn compact_step(&mut self) -> bool {
+        let compacted = self.compacted;
+        self.compaction = match self.compaction.take() {
+            None => None,
+            Some(Compaction::Index(cursor)) => match self.index.compact(cursor.as_deref(), KEYS_PER_STEP, compacted) {
+                Some(cursor) => Some(Compaction::Index(Some(cursor))),
+                None => Some(Compaction::Tree(Revision::first_of(0))),
+            },
+            Some(Compaction::Tree(from)) => self.thin_leaves(from).map(Compaction::Tree),
+        };
+        self.compaction.is_some()
+    }
+
+    fn thin_leaves(&mut self, mut from: Revision) -> Option<Revision> {
+        let Self { tree, index, compacted, .. } = self;
+        for _ in 0..LEAVES_PER_STEP {
+            from = tree.thin(from, *compacted, |record| {
+                let listed = || index.get(record.key).is_some_and(|index| index.contains(record.revision));
+                record.revision.main > *compacted || listed()
+            })?;
+        }
+        Some(from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mvcc::{KeyRange, LeaseId, WriteTxn};
+
+    fn put(store: &mut Store, key: &[u8], value: &[u8]) {
+        let mut txn = WriteTxn::begin(store);
+        txn.put(key, value, LeaseId::NONE);
+        txn.commit();
+    }
+
+    fn value_at(store: &Store, revision: u64) -> Option<Vec<u8>> {
+        store.get(b"foo", revision).expect("readable").map(|kv| kv.value.into_owned())
+    }
+
+    /// foo: bar0@2, bar1@3, deleted@4, bar2@5 (etcd's TestKVCompactReserveLastValue)
+    fn store() -> Store {
+        let mut store = Store::default();
+        put(&mut store, b"foo", b"bar0");
+        put(&mut store, b"foo", b"bar1");
+        let mut txn = WriteTxn::begin(&mut store);
+        txn.delete_range(KeyRange::Key(b"foo"));
+        txn.commit();
+        put(&mut store, b"foo", b"bar2");
+        store
+    }
+
+    #[test]
+    fn reads_at_or_above_the_compact_revision_do_not_change() {
+        for compacted in 1..=5 {
+            let before = store();
+            let mut after = store();
+            after.compact(compacted).expect("not compacted before");
+            loop {
+                for revision in compacted..=5 {
+                    assert_eq!(value_at(&after, revision), value_at(&before, revision), "{compacted}: at {revision}");
+                }
+                if compacted > 1 {
+                    let error = Error::Compacted { requested: compacted - 1, compacted };
+                    assert_eq!(after.get(b"foo", compacted - 1), Err(error));
+                }
+                after.check();
+                if !after.compact_step() {
+                    break;
+                }
+            }
+            after.check();
+        }
+    }
+
+    /// etcd's TestKVCompactBad.
+    #[test]
+    fn a_revision_is_compacted_once_and_never_ahead() {
+        let mut store = store();
+        let rows =
+            [(0, "ok"), (1, "ok"), (1, "COMPACTED"), (5, "ok"), (6, "FUTURE_REVISION"), (100, "FUTURE_REVISION")];
+        for (revision, expected) in rows {
+            let code = store.compact(revision).map_or_else(|error| error.code(), |()| "ok");
+            assert_eq!(code, expected, "compact({revision})");
+        }
+    }
+
+    #[test]
+    fn many_keys_and_leaves_are_compacted_in_steps() {
+        let mut store = Store::default();
+        for round in 0..3 {
+            for key in 0..2_000_u32 {
+                put(&mut store, &key.to_be_bytes(), &[round; 40]);
+            }
+        }
+        let current = store.current();
+        store.compact(current).expect("not compacted before");
+        let mut steps = 1;
+        while store.compact_step() {
+            steps += 1;
+        }
+        store.check();
+        assert!(steps > 8, "{steps} steps");
+        assert_eq!(store.records_from(0).count(), 2_000);
+        assert_eq!(store.current(), current);
+    }
+}

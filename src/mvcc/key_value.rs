@@ -1,0 +1,93 @@
+//! A key as it was at one revision, and the change that made it so.
+
+use std::borrow::Cow;
+
+use super::revision::Revision;
+use crate::codec::{BorrowDecode, Encode};
+
+/// A lease's id. 0 is no lease.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, BorrowDecode)]
+pub struct LeaseId(pub i64);
+
+impl LeaseId {
+    /// The id that means "no lease".
+    pub const NONE: Self = Self(0);
+}
+
+/// A key and its value at some revision (etcd's `KeyValue`).
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
+pub struct KeyValue<'a> {
+    /// The key's bytes.
+    pub key: Cow<'a, [u8]>,
+    /// The revision of the put that began the key's present life.
+    pub create_revision: u64,
+    /// The revision of the last change.
+    pub mod_revision: u64,
+    /// The number of puts in the key's present life.
+    pub version: u64,
+    /// The lease that the key is attached to, or [`LeaseId::NONE`].
+    pub lease: LeaseId,
+    /// The value's bytes; may be empty.
+    pub value: Cow<'a, [u8]>,
+}
+
+impl KeyValue<'_> {
+    /// The same, owning its bytes.
+    pub fn into_owned(self) -> KeyValue<'static> {
+        KeyValue { key: Cow::Owned(self.key.into_owned()), value: Cow::Owned(self.value.into_owned()), ..self }
+    }
+}
+
+/// What a change did to its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode)]
+pub enum EventKind {
+    /// The key was given a value.
+    Put,
+    /// The key was removed, by a delete or by the end of its lease.
+    Delete,
+}
+
+/// One change as watchers and `history` see it. A delete's `kv` has the key and the deleting `mod_revision` only.
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
+pub struct Event<'a> {
+    /// What happened.
+    pub kind: EventKind,
+    /// The key after it.
+    pub kv: KeyValue<'a>,
+    /// The key before the transaction, where asked for, still there and not created by this put.
+    pub prev_kv: Option<KeyValue<'a>>,
+}
+
+/// One row of the history, as it is kept in a leaf and in the journal. A tombstone's numbers are 0, its value empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
+pub(crate) struct Record<'a> {
+    pub revision: Revision,
+    pub tombstone: bool,
+    pub key: &'a [u8],
+    pub create_revision: u64,
+    pub version: u64,
+    pub lease: LeaseId,
+    pub value: &'a [u8],
+}
+
+impl<'a> Record<'a> {
+    pub fn tombstone(revision: Revision, key: &'a [u8]) -> Self {
+        Self { revision, tombstone: true, key, create_revision: 0, version: 0, lease: LeaseId::NONE, value: &[] }
+    }
+
+    pub fn key_value(&self) -> KeyValue<'a> {
+        KeyValue {
+            key: Cow::Borrowed(self.key),
+            create_revision: self.create_revision,
+            mod_revision: self.revision.main,
+            version: self.version,
+            lease: self.lease,
+            value: Cow::Borrowed(self.value),
+        }
+    }
+
+    pub fn event(&self) -> Event<'a> {
+        let kind = if self.tombstone { EventKind::Delete } else { EventKind::Put };
+        Event { kind, kv: self.key_value(), prev_kv: None }
+    }
+}

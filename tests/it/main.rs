@@ -1,0 +1,7 @@
+//! Integration tests: the engine through its public verbs, and the rules of the source tree.
+
+mod model;
+mod op;
+mod subject;
+mod tidy;
+mod traces;
