@@ -26,7 +26,8 @@ mod journal;
 mod lease;
 mod mvcc;
 #[cfg(target_arch = "wasm32")]
-mod wasm;
+#[doc(hidden)]
+pub mod wasm;
 mod watch;
 
 pub use engine::{Engine, EngineOptions, Request, Response};
