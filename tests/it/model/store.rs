@@ -160,7 +160,7 @@ impl Model {
     fn history(&self, keys: &Keys, from: u64, to: u64, limit: u64) -> Outcome<Answer> {
         keys.check_shape()?;
         let to = if to == 0 { self.revision } else { to };
-        if from > 0 {
+        if from > 0 && from != self.revision + 1 {
             self.check_readable(from)?;
         }
         self.check_readable(to)?;

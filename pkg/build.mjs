@@ -1,0 +1,73 @@
+// Builds dist/: the bundles, the .wasm beside them, and the type declarations; then says what each file weighs.
+
+import { execFileSync } from 'node:child_process'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { brotliCompressSync, gzipSync } from 'node:zlib'
+import { build } from 'esbuild'
+
+const root = dirname(fileURLToPath(import.meta.url))
+const dist = join(root, 'dist')
+const entries = ['index', 'storage/memory', 'storage/indexeddb']
+
+await bundle()
+declare()
+if (!process.argv.includes('--quiet')) printSizes()
+
+async function bundle() {
+  const wasm = join(root, 'wasm/revkv_bg.wasm')
+  if (!existsSync(wasm)) throw new Error('pkg/wasm is missing: build the engine and run wasm-bindgen first')
+  rmSync(dist, { recursive: true, force: true })
+  mkdirSync(dist)
+  await build({
+    absWorkingDir: root,
+    entryPoints: entries.map((entry) => `src/${entry}.ts`),
+    outdir: dist,
+    outbase: 'src',
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    target: 'es2022',
+    minify: true,
+    legalComments: 'none',
+    // Chunks lie beside the .wasm, whichever of them comes to load it.
+    chunkNames: '[name]-[hash]',
+    logLevel: 'warning',
+  })
+  copyFileSync(wasm, join(dist, 'revkv.wasm'))
+}
+
+/** Emits declarations and keeps those that the entries lead to. */
+function declare() {
+  const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc')
+  execFileSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.json')], { stdio: 'inherit' })
+  const reached = new Set()
+  const follow = (file) => {
+    if (reached.has(file)) return
+    reached.add(file)
+    for (const [, from] of readFileSync(file, 'utf8').matchAll(/from '(\.[^']+)\.js'/g))
+      follow(join(dirname(file), `${from}.d.ts`))
+  }
+  for (const entry of entries) follow(join(dist, `${entry}.d.ts`))
+  for (const file of files('.d.ts')) if (!reached.has(file)) rmSync(file)
+}
+
+function files(ending) {
+  const found = readdirSync(dist, { recursive: true, withFileTypes: true })
+  return found
+    .filter((file) => file.isFile() && file.name.endsWith(ending))
+    .map((file) => join(file.parentPath, file.name))
+    .sort()
+}
+
+function printSizes() {
+  const kB = (bytes) => (bytes / 1000).toFixed(1).padStart(8)
+  console.log(`${'dist, in kB'.padEnd(28)}${'raw'.padStart(8)}${'gzip'.padStart(8)}${'brotli'.padStart(8)}`)
+  for (const file of [...files('.js'), ...files('.wasm'), ...files('.d.ts')]) {
+    const content = readFileSync(file)
+    const sizes = [content.length, gzipSync(content, { level: 9 }).length, brotliCompressSync(content).length]
+    console.log(relative(dist, file).padEnd(28) + sizes.map(kB).join(''))
+  }
+}

@@ -1,0 +1,168 @@
+// Every argument is checked once, here, at the edge: what comes out is bytes, numbers and known words.
+
+import { encodeText, isBytes, isWellFormed } from './codecs.js'
+import { invalidArgument, RevkvError } from './errors.js'
+import type { Durability } from './types.js'
+import type { KeyRange } from './wire.js'
+
+/** A caller's record, its own properties only, each one known by name. */
+export type Given = Readonly<Record<string, unknown>>
+
+const nothing: Given = Object.freeze(Object.create(null) as Given)
+
+/**
+ * Copies the named properties of an options object. A name that is not known is refused, so that a misspelt or not yet
+ * supported option is never quietly without effect. Inherited properties do not count, and the copy has no prototype.
+ */
+export function options(input: unknown, names: readonly string[], what: string): Given {
+  return input === undefined ? nothing : record(input, names, what)
+}
+
+export function record(input: unknown, names: readonly string[], what: string): Given {
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) {
+    throw invalidArgument(`${what}: expected an object, got ${describe(input)}.`)
+  }
+  const given: Record<string, unknown> = Object.create(null)
+  for (const name of Object.keys(input)) {
+    if (!names.includes(name)) throw invalidArgument(`${what}: there is no option "${name}".`)
+    given[name] = (input as Record<string, unknown>)[name]
+  }
+  return given
+}
+
+export function flag(value: unknown, name: string): boolean {
+  if (value === undefined) return false
+  if (typeof value !== 'boolean') throw invalidArgument(`${name}: expected true or false, got ${describe(value)}.`)
+  return value
+}
+
+/** A revision, limit or count: 0 to 2^53-1, and 0 when absent. */
+export function natural(value: unknown, name: string): number {
+  if (value === undefined) return 0
+  if (!Number.isSafeInteger(value) || (value as number) < 0) {
+    throw invalidArgument(`${name}: expected an integer from 0 to 2^53-1, got ${describe(value)}.`)
+  }
+  return value as number
+}
+
+export function oneOf<T extends string>(value: unknown, choices: readonly T[], name: string): T | undefined {
+  if (value === undefined) return undefined
+  if (!choices.includes(value as T)) {
+    throw invalidArgument(`${name}: expected one of ${choices.join(', ')}, got ${describe(value)}.`)
+  }
+  return value as T
+}
+
+export function durability(value: unknown): Durability | undefined {
+  return oneOf(value, ['memory', 'relaxed', 'strict'], 'durability')
+}
+
+export function abortSignal(value: unknown): AbortSignal | undefined {
+  if (value === undefined) return undefined
+  const signal = value as AbortSignal | null
+  if (typeof signal !== 'object' || signal === null || typeof signal.aborted !== 'boolean') {
+    throw invalidArgument(`signal: expected an AbortSignal, got ${describe(value)}.`)
+  }
+  return signal
+}
+
+export function callback(value: unknown, name: string): void {
+  if (typeof value !== 'function') throw invalidArgument(`${name}: expected a function, got ${describe(value)}.`)
+}
+
+export function list(value: unknown, name: string): unknown[] {
+  if (value === undefined) return []
+  if (!Array.isArray(value)) throw invalidArgument(`${name}: expected an array, got ${describe(value)}.`)
+  return value
+}
+
+/** etcd's bound; beyond it a deadline in milliseconds would leave the exact integers. */
+const ttlSecondsMax = 9_000_000_000
+
+export function ttlSeconds(value: unknown): number {
+  if (!Number.isSafeInteger(value) || (value as number) < 1 || (value as number) > ttlSecondsMax) {
+    throw invalidArgument(`ttlSeconds: expected an integer from 1 to ${ttlSecondsMax}, got ${describe(value)}.`)
+  }
+  return value as number
+}
+
+/** A lease by itself or by its id; 0n when absent. */
+export function leaseId(value: unknown, name = 'lease'): bigint {
+  if (value === undefined) return 0n
+  const id = typeof value === 'object' && value !== null ? (value as { id?: unknown }).id : value
+  if (typeof id !== 'bigint' || BigInt.asIntN(64, id) !== id) {
+    throw invalidArgument(`${name}: expected a Lease or a 64-bit bigint, got ${describe(value)}.`)
+  }
+  return id
+}
+
+/** The bytes of a key that names something, so it may not be empty. */
+export function key(value: unknown): Uint8Array {
+  const encoded = keyBytes(value)
+  if (encoded.length === 0) throw new RevkvError('INVALID_KEY', 'A key may not be empty.')
+  return encoded
+}
+
+function keyBytes(value: unknown): Uint8Array {
+  if (typeof value === 'string') {
+    if (!isWellFormed(value)) throw new RevkvError('INVALID_KEY', 'A key may not contain a lone surrogate.')
+    return encodeText(value)
+  }
+  // Not `slice`: a Node Buffer's shares its memory.
+  if (isBytes(value)) return new Uint8Array(value)
+  throw invalidArgument(`key: expected a string or a Uint8Array, got ${describe(value)}.`)
+}
+
+/** A key or a range of keys. */
+export function target(value: unknown): KeyRange {
+  return typeof value === 'string' || isBytes(value) ? { key: key(value) } : range(value)
+}
+
+export function range(value: unknown): KeyRange {
+  const given = record(value, ['prefix', 'start', 'end'], 'range')
+  const prefix = given.prefix === undefined ? none : keyBytes(given.prefix)
+  let start = given.start === undefined ? none : keyBytes(given.start)
+  let end = given.end === undefined ? undefined : key(given.end)
+  if (prefix.length > 0) {
+    const prefixEnd = endOfPrefix(prefix)
+    if (compareBytes(start, prefix) < 0) start = prefix
+    if (prefixEnd && (!end || compareBytes(prefixEnd, end) < 0)) end = prefixEnd
+  }
+  return end ? { start, end } : { start }
+}
+
+/** The keys a compare is about: one, those in [key, end), or with an end of "\0" all from key on. */
+export function compareKeys(first: unknown, end: unknown): KeyRange {
+  const start = key(first)
+  if (end === undefined) return { key: start }
+  const bound = key(end)
+  return bound.length === 1 && bound[0] === 0 ? { start } : { start, end: bound }
+}
+
+const none = new Uint8Array(0)
+
+/** The first key after all keys with the prefix: its last byte below 0xff plus one. None when every byte is 0xff. */
+function endOfPrefix(prefix: Uint8Array): Uint8Array | undefined {
+  let length = prefix.length
+  while (length > 0 && prefix[length - 1] === 0xff) length--
+  if (length === 0) return undefined
+  const end = prefix.slice(0, length)
+  end[length - 1] = (end[length - 1] as number) + 1
+  return end
+}
+
+function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const shared = Math.min(a.length, b.length)
+  for (let i = 0; i < shared; i++) {
+    const difference = (a[i] as number) - (b[i] as number)
+    if (difference !== 0) return difference
+  }
+  return a.length - b.length
+}
+
+/** Short and safe to print: a user's object is named by its type only. */
+function describe(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 40))
+  if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean') return String(value)
+  return value === null ? 'null' : Array.isArray(value) ? 'an array' : `a value of type ${typeof value}`
+}

@@ -1,0 +1,116 @@
+// The built-in codecs, and text as UTF-8 bytes.
+
+import { invalidArgument } from './errors.js'
+import type { Codec } from './types.js'
+
+/** Any JSON value. `undefined` and what JSON cannot say are refused, not dropped. */
+export const json: Codec<unknown> = {
+  name: 'json',
+  encode(value) {
+    const text: string | undefined = JSON.stringify(value)
+    if (text === undefined) throw new TypeError(`JSON has no form for ${typeof value}`)
+    return encodeText(text)
+  },
+  decode: (bytes) => JSON.parse(decodeText(bytes, 0, bytes.length, true)),
+}
+
+/** Well-formed text as UTF-8. */
+export const utf8: Codec<string> = {
+  name: 'utf8',
+  encode(value) {
+    if (typeof value !== 'string') throw new TypeError(`expected a string, got ${typeof value}`)
+    if (!isWellFormed(value)) throw new TypeError('a lone surrogate has no UTF-8 form')
+    return encodeText(value)
+  },
+  decode: (bytes) => decodeText(bytes, 0, bytes.length, true),
+}
+
+/** The bytes themselves. */
+export const bytes: Codec<Uint8Array> = {
+  name: 'bytes',
+  encode(value) {
+    if (!isBytes(value)) throw new TypeError(`expected a Uint8Array, got ${typeof value}`)
+    return value
+  },
+  decode: (stored) => stored,
+}
+
+/** Encodes with the codec, its failure told as the caller's. */
+export function encodeValue<V>(codec: Codec<V>, value: V): Uint8Array {
+  let encoded: unknown
+  try {
+    encoded = codec.encode(value)
+  } catch (cause) {
+    throw invalidArgument(`The codec "${codec.name}" refused the value.`, cause)
+  }
+  if (!isBytes(encoded)) throw invalidArgument(`The codec "${codec.name}" did not give a Uint8Array.`)
+  // A codec of the user's may use its buffer again for the next value of the same transaction.
+  return isBuiltIn(codec) ? encoded : new Uint8Array(encoded)
+}
+
+/** Decodes stored bytes. `stored` may be a view of a bigger answer, so a codec that could keep it is given a copy. */
+export function decodeValue<V>(codec: Codec<V>, stored: Uint8Array): V {
+  try {
+    return codec.decode(isText(codec) ? stored : stored.slice())
+  } catch (cause) {
+    throw invalidArgument(`The stored value is not one the codec "${codec.name}" can read.`, cause)
+  }
+}
+
+function isText(codec: object): boolean {
+  return codec === json || codec === utf8
+}
+
+function isBuiltIn(codec: object): boolean {
+  return isText(codec) || codec === bytes
+}
+
+/** True for a Uint8Array of any realm, a Node Buffer included. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return ArrayBuffer.isView(value) && (value as Uint8Array)[Symbol.toStringTag] === 'Uint8Array'
+}
+
+/** False when the text has a lone surrogate, which UTF-8 cannot say. */
+export function isWellFormed(text: string): boolean {
+  const known = text as string & { isWellFormed?: () => boolean }
+  return known.isWellFormed ? known.isWellFormed() : !/\p{Surrogate}/u.test(text)
+}
+
+/** Up to here a loop over ASCII beats the call into the platform's coder. */
+const shortText = 32
+
+let encoder: TextEncoder | undefined
+let lenient: TextDecoder | undefined
+let strict: TextDecoder | undefined
+
+export function encodeText(text: string): Uint8Array {
+  if (text.length <= shortText) {
+    const ascii = new Uint8Array(text.length)
+    let i = 0
+    for (; i < text.length; i++) {
+      const unit = text.charCodeAt(i)
+      if (unit > 127) break
+      ascii[i] = unit
+    }
+    if (i === text.length) return ascii
+  }
+  encoder ??= new TextEncoder()
+  return encoder.encode(text)
+}
+
+/** Text of source[start..end]. A byte order mark is text like any other. What is not UTF-8 throws, or with `fatal` false becomes U+FFFD. */
+export function decodeText(source: Uint8Array, start: number, end: number, fatal: boolean): string {
+  if (end - start <= shortText) {
+    let text = ''
+    let i = start
+    for (; i < end; i++) {
+      const unit = source[i] as number
+      if (unit > 127) break
+      text += String.fromCharCode(unit)
+    }
+    if (i === end) return text
+  }
+  const part = source.subarray(start, end)
+  if (!fatal) return (lenient ??= new TextDecoder('utf-8', { ignoreBOM: true })).decode(part)
+  return (strict ??= new TextDecoder('utf-8', { ignoreBOM: true, fatal: true })).decode(part)
+}

@@ -1,0 +1,3 @@
+/** Symbol.asyncDispose where the platform has it; elsewhere a name that `await using` polyfills look for. */
+export const asyncDispose: typeof Symbol.asyncDispose =
+  Symbol.asyncDispose ?? (Symbol.for('Symbol.asyncDispose') as typeof Symbol.asyncDispose)

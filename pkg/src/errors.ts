@@ -1,0 +1,60 @@
+// The one class of failure, and how what others throw becomes one.
+
+import type { ErrorCode } from './types.js'
+
+/** Registered, so that an error made by another copy of the package is known here. */
+const brand = Symbol.for('revkv.error')
+
+export interface ErrorDetails {
+  revision?: number
+  compactRevision?: number
+  cause?: unknown
+}
+
+/** Every failure is one of these; compare `code`, never the text. `RevkvError.is(e)` works across copies of the package. */
+export class RevkvError extends Error {
+  readonly code: ErrorCode
+  /** True when doing the same thing again can succeed. */
+  readonly retryable: boolean
+  readonly revision?: number
+  readonly compactRevision?: number
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, 'cause' in details ? { cause: details.cause } : undefined)
+    this.name = 'RevkvError'
+    this.code = code
+    this.retryable = code === 'CONFLICT' || code === 'STORAGE_BLOCKED'
+    if (details.revision !== undefined) this.revision = details.revision
+    if (details.compactRevision !== undefined) this.compactRevision = details.compactRevision
+    Object.defineProperty(this, brand, { value: true })
+  }
+
+  static is(e: unknown): e is RevkvError {
+    return typeof e === 'object' && e !== null && (e as { [brand]?: unknown })[brand] === true
+  }
+}
+
+/** An argument the caller has to change. */
+export function invalidArgument(message: string, cause?: unknown): RevkvError {
+  return new RevkvError('INVALID_ARGUMENT', message, cause === undefined ? {} : { cause })
+}
+
+/** What the engine throws when it refuses a request; anything else that comes out of it is a trap. */
+export interface EngineRefusal extends ErrorDetails {
+  code: ErrorCode
+  message: string
+}
+
+export function isRefusal(e: unknown): e is EngineRefusal {
+  return typeof e === 'object' && e !== null && !(e instanceof Error) && typeof (e as EngineRefusal).code === 'string'
+}
+
+/** A medium's failure: an adapter's own RevkvError as it is, anything else under the code that says what it means. */
+export function storageError(e: unknown): RevkvError {
+  if (RevkvError.is(e)) return e
+  const name = e instanceof Error ? e.name : typeof e
+  if (name === 'QuotaExceededError') return new RevkvError('QUOTA_EXCEEDED', 'The storage is full.', { cause: e })
+  return new RevkvError('STORAGE_LOST', `The storage failed (${name}); close the store and open it again.`, {
+    cause: e,
+  })
+}

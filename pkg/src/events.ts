@@ -1,0 +1,68 @@
+// The store as an EventTarget, with errors that are never lost for want of a listener.
+
+import type { StoreEventMap } from './types.js'
+
+export class StoreEvents extends EventTarget {
+  /** Who hears "error", by listener; kept beside the platform's own list because that cannot be asked. */
+  readonly #hearing = new Map<EventListenerOrEventListenerObject, AddEventListenerOptions>()
+
+  override addEventListener<T extends keyof StoreEventMap>(
+    type: T,
+    listener: (event: StoreEventMap[T]) => void,
+    options?: boolean | AddEventListenerOptions,
+  ): void
+  override addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void
+  override addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void {
+    super.addEventListener(type, listener, options)
+    if (type !== 'error' || !listener || this.#hearing.has(listener)) return
+    this.#hearing.set(listener, typeof options === 'object' ? options : {})
+  }
+
+  override removeEventListener<T extends keyof StoreEventMap>(
+    type: T,
+    listener: (event: StoreEventMap[T]) => void,
+    options?: boolean | EventListenerOptions,
+  ): void
+  override removeEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | EventListenerOptions,
+  ): void
+  override removeEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | EventListenerOptions,
+  ): void {
+    super.removeEventListener(type, listener, options)
+    if (type === 'error' && listener) this.#hearing.delete(listener)
+  }
+
+  protected emit<T extends keyof StoreEventMap>(type: T, detail: StoreEventMap[T]['detail']): void {
+    this.dispatchEvent(new CustomEvent(type, { detail }))
+  }
+
+  /** Tells of a failure that no call can throw. */
+  protected report(error: unknown): void {
+    for (const [listener, options] of this.#hearing) {
+      if (options.signal?.aborted) this.#hearing.delete(listener)
+    }
+    if (this.#hearing.size === 0) return reportToPlatform(error)
+    this.emit('error', { error })
+    for (const [listener, options] of this.#hearing) {
+      if (options.once) this.#hearing.delete(listener)
+    }
+  }
+}
+
+function reportToPlatform(error: unknown): void {
+  if (typeof reportError === 'function') reportError(error)
+  else console.error(error)
+}

@@ -1,0 +1,415 @@
+// The store users hold: it checks, asks the engine, and sets going what follows: delivery, persistence, expiry.
+
+import * as args from './arguments.js'
+import { asyncDispose } from './dispose.js'
+import { type Form, readChanges, readEntry, readList, readValue } from './entry.js'
+import { invalidArgument, RevkvError } from './errors.js'
+import { StoreEvents } from './events.js'
+import { ExpiryTimer, type Leases, randomLeaseId, StoreLease } from './lease.js'
+import type { Lock } from './lock.js'
+import { Persist } from './persist.js'
+import * as txn from './txn.js'
+import type {
+  Change,
+  DeleteResult,
+  Durability,
+  Entry,
+  HistoryOptions,
+  Key,
+  Lease,
+  ListOptions,
+  ListResult,
+  PutOptions,
+  PutResult,
+  Range,
+  ReadOptions,
+  StorageHandle,
+  Store,
+  TxnRequest,
+  TxnResult,
+  Unsubscribe,
+  Watch,
+  WatchBatch,
+  WatchOptions,
+  WriteOptions,
+  WriteResult,
+} from './types.js'
+import type { Core } from './wasm.js'
+import { Watchers } from './watch.js'
+import * as wire from './wire.js'
+
+/** What `open` has put together. */
+export interface Parts<V> {
+  name: string
+  /** Recovered and started. */
+  core: Core
+  form: Form<V>
+  durability: Durability
+  handle: StorageHandle | undefined
+  /** Keeps others from opening the database. */
+  lock: Lock | undefined
+}
+
+const readOptions = ['revision']
+const writeOptions = ['durability', 'signal']
+const putOptions = [...writeOptions, 'lease', 'ttlSeconds', 'prevEntry', 'ignoreValue', 'ignoreLease']
+
+/** A slice of background work between two turns of the event loop: under half a frame, so that a page stays smooth. */
+const sliceMs = 5
+
+export class EngineStore<V> extends StoreEvents implements Store<V> {
+  readonly name: string
+  readonly role = 'alone'
+  readonly #core: Core
+  readonly #form: Form<V>
+  readonly #durability: Durability
+  readonly #persist: Persist
+  readonly #watchers: Watchers<V>
+  readonly #expiry = new ExpiryTimer(() => this.#expire())
+  readonly #lock: Lock | undefined
+  readonly #leases: Leases = {
+    info: (id) => this.#leaseInfo(id),
+    keepAlive: (id) => this.#keepAlive(id),
+    revoke: (id) => this.#revoke(id),
+  }
+  /** Compactions under way; closing waits for them. */
+  readonly #compacting = new Set<Promise<void>>()
+  #closing: Promise<void> | undefined
+
+  constructor({ name, core, form, durability, handle, lock }: Parts<V>) {
+    super()
+    this.name = name
+    this.#core = core
+    this.#form = form
+    this.#durability = durability
+    this.#lock = lock
+    this.#watchers = new Watchers(core, form, (error) => this.report(error))
+    this.#persist = new Persist(core, handle, {
+      durable: (revision) => {
+        this.emit('durable', { revision })
+        this.#watchers.wake()
+      },
+      failed: (error) => {
+        this.#expiry.stop()
+        this.report(error)
+      },
+    })
+    lock?.lost.then((error) => this.#persist.fail(error))
+    // What expired while the database was closed, and a compaction that was cut short.
+    this.#expire()
+    this.#background(this.#compactPhysically()).catch((e: unknown) => this.report(e))
+  }
+
+  get revision(): number {
+    return this.#core.call((engine) => engine.revision)
+  }
+
+  get compactRevision(): number {
+    return this.#core.call((engine) => engine.compactRevision)
+  }
+
+  get durableRevision(): number {
+    return this.#core.call((engine) => engine.durableRevision)
+  }
+
+  // Reads.
+
+  get(key: Key, options?: ReadOptions): V | undefined {
+    return this.#valueOf(args.key(key), this.#readRevision(options))
+  }
+
+  entry(key: Key, options?: ReadOptions): Entry<V> | undefined {
+    const packed = this.#packed(args.key(key), this.#readRevision(options))
+    return packed && readEntry(new wire.Reader(packed), this.#form)
+  }
+
+  getMany(keys: Iterable<Key>, options?: ReadOptions): (V | undefined)[] {
+    const revision = this.#readRevision(options)
+    if (typeof keys === 'string' || typeof keys?.[Symbol.iterator] !== 'function') {
+      throw invalidArgument('keys: expected several keys, as an array or another iterable.')
+    }
+    // All keys first: what an iterable of the user's writes while it runs is before the read.
+    return Array.from(keys, args.key).map((key) => this.#valueOf(key, revision))
+  }
+
+  list(range: Range = {}, options?: ListOptions): ListResult<V> {
+    const request = txn.checkList(range, options)
+    return readList(this.#range(request), this.#form, request.keysOnly)
+  }
+
+  count(range: Range = {}, options?: ReadOptions): number {
+    const revision = this.#readRevision(options)
+    return readList(this.#range({ ...txn.checkList(range, undefined), revision, countOnly: true }), this.#form, false)
+      .count
+  }
+
+  history(target: Key | Range, options?: HistoryOptions): Change<V>[] {
+    const given = args.options(options, ['from', 'to', 'limit'], 'history')
+    const request = {
+      keys: args.target(target),
+      from: args.natural(given.from, 'from'),
+      to: args.natural(given.to, 'to'),
+      limit: args.natural(given.limit, 'limit'),
+    }
+    const packed = wire.packHistory(request)
+    return readChanges(new wire.Reader(this.#core.call((engine) => engine.history(packed))), this.#form)
+  }
+
+  // Writes. Each is async, so that whatever fails rejects; what comes before the first await runs at the call.
+
+  async put(key: Key, value: V | undefined, options?: PutOptions): Promise<PutResult<V>> {
+    const given = args.options(options, putOptions, 'put')
+    const settle = this.#settlement(given)
+    const put = txn.checkPut(key, value, given, this.#form)
+    const result = given.ttlSeconds === undefined ? this.#put(put) : this.#putWithTtl(put, given)
+    await settle()
+    return result
+  }
+
+  async delete(target: Key | Range, options?: WriteOptions & { prevEntries?: boolean }): Promise<DeleteResult<V>> {
+    const given = args.options(options, [...writeOptions, 'prevEntries'], 'delete')
+    const settle = this.#settlement(given)
+    const request = txn.checkDelete(target, given.prevEntries)
+    const result = txn.readDelete(this.#apply(wire.packDeleteRange(request)), request, this.#form)
+    await settle()
+    return result
+  }
+
+  async txn(request: TxnRequest<V>, options?: WriteOptions): Promise<TxnResult<V>> {
+    const settle = this.#settlement(args.options(options, writeOptions, 'txn'))
+    const checked = txn.checkTxn(request, this.#form)
+    const result = txn.readTxn(this.#apply(wire.packTxn(checked)), checked, this.#form)
+    await settle()
+    return result
+  }
+
+  async compact(revision: number): Promise<void> {
+    this.#checkOpen()
+    return this.#background(this.#compact(args.natural(revision, 'revision')))
+  }
+
+  async sync(options?: { durability?: 'relaxed' | 'strict'; signal?: AbortSignal }): Promise<number> {
+    const given = args.options(options, writeOptions, 'sync')
+    const durability = args.oneOf(given.durability, ['relaxed', 'strict'], 'durability') ?? 'strict'
+    const signal = args.abortSignal(given.signal)
+    signal?.throwIfAborted()
+    this.#checkOpen()
+    await detachable(this.#persist.written(durability), signal)
+    return this.durableRevision
+  }
+
+  // Watch.
+
+  watch(target: Key | Range, options?: WatchOptions): Watch<V> {
+    this.#checkOpen()
+    return this.#watchers.watch(target, options)
+  }
+
+  on(
+    target: Key | Range,
+    listener: (batch: WatchBatch<V>) => void,
+    options?: WatchOptions & { onError?: (error: RevkvError) => void },
+  ): Unsubscribe {
+    this.#checkOpen()
+    return this.#watchers.on(target, listener, options)
+  }
+
+  // Leases.
+
+  async grant(ttlSeconds: number, options?: { id?: bigint }): Promise<Lease> {
+    const given = args.options(options, ['id'], 'grant')
+    const ttl = args.ttlSeconds(ttlSeconds)
+    if (given.id === 0n) throw invalidArgument('id: a lease id may not be 0n, which means no lease.')
+    const settle = this.#settlement({})
+    const id = given.id === undefined ? randomLeaseId() : args.leaseId(given.id, 'id')
+    const granted = this.#grant(id, ttl)
+    await settle()
+    return new StoreLease(this.#leases, this.#form, id, granted)
+  }
+
+  lease(id: bigint): Lease | undefined {
+    const info = this.#leaseInfo(args.leaseId(id, 'id'))
+    return info && new StoreLease(this.#leases, this.#form, info.id, info.ttlSeconds)
+  }
+
+  leases(): bigint[] {
+    return [...this.#core.call((engine) => engine.leases())]
+  }
+
+  // The end.
+
+  close(): Promise<void> {
+    this.#closing ??= this.#shutDown()
+    return this.#closing
+  }
+
+  [asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #shutDown(): Promise<void> {
+    this.#expiry.stop()
+    await Promise.allSettled(this.#compacting)
+    await this.#persist.close()
+    // Listeners hear of the last durable revision too.
+    await this.#watchers.settled()
+    this.#watchers.end()
+    this.#core.free()
+    await this.#lock?.release()
+    this.emit('closed', {})
+  }
+
+  #checkOpen(): void {
+    if (this.#closing) throw new RevkvError('CLOSED', 'The store is closed.')
+  }
+
+  #readRevision(options: unknown): number {
+    if (options === undefined) return 0
+    return args.natural(args.options(options, readOptions, 'read').revision, 'revision')
+  }
+
+  #packed(key: Uint8Array, revision: number): Uint8Array | undefined {
+    return this.#core.call((engine) => engine.get(key, revision))
+  }
+
+  #valueOf(key: Uint8Array, revision: number): V | undefined {
+    const packed = this.#packed(key, revision)
+    return packed && readValue(packed, 0, this.#form)
+  }
+
+  #range(request: wire.RangeRequest): wire.Reader {
+    const packed = wire.packRange(request)
+    return new wire.Reader(this.#core.call((engine) => engine.range(packed)))
+  }
+
+  /**
+   * Checks a write's durability and signal before it does anything, and gives the waiting that comes after it.
+   * An aborted signal ends the waiting only: what is applied stays.
+   */
+  #settlement(given: args.Given): () => Promise<void> {
+    const durability = args.durability(given.durability) ?? this.#durability
+    const signal = args.abortSignal(given.signal)
+    signal?.throwIfAborted()
+    this.#checkOpen()
+    return async () => {
+      if (durability !== 'memory') await detachable(this.#persist.written(durability), signal)
+    }
+  }
+
+  /** One request to the engine. The reader stands behind the answer's kind, which is that of the request. */
+  #apply(request: Uint8Array): wire.Reader {
+    this.#persist.check()
+    const reader = new wire.Reader(this.#core.call((engine) => engine.apply(request, Date.now())))
+    reader.u32()
+    this.#changed()
+    return reader
+  }
+
+  #applyLease(request: Uint8Array): wire.Reader {
+    const reader = this.#apply(request)
+    this.#armExpiry()
+    return reader
+  }
+
+  #changed(): void {
+    this.#persist.start()
+    this.#watchers.wake()
+  }
+
+  #put(put: wire.Put): PutResult<V> {
+    return txn.readPut(this.#apply(wire.packPut(put)), this.#form)
+  }
+
+  #putWithTtl(put: wire.Put, given: args.Given): PutResult<V> {
+    if (given.lease !== undefined) throw invalidArgument('ttlSeconds: give either a lease or its ttl.')
+    const ttlSeconds = args.ttlSeconds(given.ttlSeconds)
+    const lease = randomLeaseId()
+    this.#grant(lease, ttlSeconds)
+    try {
+      return this.#put({ ...put, lease })
+    } catch (e) {
+      this.#applyLease(wire.packLeaseRevoke(lease))
+      throw e
+    }
+  }
+
+  /** Gives the ttl granted. */
+  #grant(id: bigint, ttlSeconds: number): number {
+    const reader = this.#applyLease(wire.packLeaseGrant(id, ttlSeconds))
+    reader.u64() // The revision, which a grant does not move.
+    reader.i64()
+    return reader.u64()
+  }
+
+  #leaseInfo(id: bigint): wire.LeaseInfo | undefined {
+    const packed = this.#core.call((engine) => engine.lease(id, Date.now()))
+    return packed && wire.readLease(packed)
+  }
+
+  async #keepAlive(id: bigint): Promise<number> {
+    const settle = this.#settlement({})
+    const reader = this.#applyLease(wire.packLeaseKeepAlive(id))
+    reader.u64() // The revision, which a keep-alive does not move.
+    const ttlSeconds = reader.u64()
+    await settle()
+    return ttlSeconds
+  }
+
+  async #revoke(id: bigint): Promise<WriteResult> {
+    const settle = this.#settlement({})
+    const revision = this.#applyLease(wire.packLeaseRevoke(id)).u64()
+    await settle()
+    return { revision }
+  }
+
+  #armExpiry(): void {
+    this.#expiry.set(this.#core.call((engine) => engine.nextDeadline()))
+  }
+
+  #expire(): void {
+    try {
+      this.#core.call((engine) => engine.tick(Date.now()))
+      this.#changed()
+      this.#armExpiry()
+    } catch (e) {
+      this.report(e)
+    }
+  }
+
+  #background(work: Promise<void>): Promise<void> {
+    const tracked = work.finally(() => this.#compacting.delete(tracked))
+    this.#compacting.add(tracked)
+    return tracked
+  }
+
+  async #compact(revision: number): Promise<void> {
+    // A listener that only hears of durable revisions must not be overtaken by forgetting others.
+    if (revision > this.durableRevision && revision <= this.revision) await this.#persist.written('relaxed')
+    await this.#watchers.settled()
+    this.#apply(wire.packCompact(revision))
+    if (revision > 0) this.emit('compacted', { revision })
+    await this.#compactPhysically()
+    await this.#persist.written(this.#durability === 'memory' ? 'relaxed' : this.#durability)
+  }
+
+  /** The removal itself, in slices, so that a large one does not hold up anything else. */
+  async #compactPhysically(): Promise<void> {
+    let sliceEnd = Date.now() + sliceMs
+    while (this.#core.call((engine) => engine.compactStep())) {
+      if (Date.now() < sliceEnd) continue
+      await new Promise((resolve) => setTimeout(resolve, 0))
+      sliceEnd = Date.now() + sliceMs
+    }
+    this.#persist.start()
+  }
+}
+
+/** The promise, or the signal's reason when that comes first. */
+function detachable(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (!signal) return promise
+  return new Promise((resolve, reject) => {
+    const detach = () => reject(signal.reason)
+    signal.addEventListener('abort', detach, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', detach))
+  })
+}

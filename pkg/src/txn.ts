@@ -1,0 +1,167 @@
+// Requests that write: from a caller's plain data to the packed form's structs, and the answers back.
+
+import * as args from './arguments.js'
+import { encodeValue } from './codecs.js'
+import { type Form, readEntry, readList, readOptionalEntry } from './entry.js'
+import { invalidArgument, RevkvError } from './errors.js'
+import type { DeleteResult, PutResult, TxnOpResult, TxnResult } from './types.js'
+import * as wire from './wire.js'
+
+/** etcd's budget of operations, which each level of nesting uses up by at least one: what is deeper can only be refused. */
+const depthMax = 128
+
+const empty = new Uint8Array(0)
+
+/** A put of `key` and `value` with the named options of `given`. */
+export function checkPut<V>(key: unknown, value: unknown, given: args.Given, form: Form<V>): wire.Put {
+  const ignoreValue = args.flag(given.ignoreValue, 'ignoreValue')
+  return {
+    key: args.key(key),
+    lease: args.leaseId(given.lease),
+    prevKv: args.flag(given.prevEntry, 'prevEntry'),
+    ignoreValue,
+    ignoreLease: args.flag(given.ignoreLease, 'ignoreLease'),
+    value: ignoreValue && value === undefined ? empty : encodeValue(form.values, value as V),
+  }
+}
+
+export function checkDelete(target: unknown, prevEntries: unknown): wire.DeleteRange {
+  return { keys: args.target(target), prevKv: args.flag(prevEntries, 'prevEntries') }
+}
+
+const listOptions = [
+  'revision',
+  'limit',
+  'reverse',
+  'keysOnly',
+  'sortBy',
+  'minModRevision',
+  'maxModRevision',
+  'minCreateRevision',
+  'maxCreateRevision',
+]
+
+export function checkList(range: unknown, input: unknown): wire.RangeRequest {
+  const given = args.options(input, listOptions, 'list')
+  return {
+    keys: args.range(range),
+    revision: args.natural(given.revision, 'revision'),
+    limit: args.natural(given.limit, 'limit'),
+    keysOnly: args.flag(given.keysOnly, 'keysOnly'),
+    countOnly: false,
+    sortBy: args.oneOf(given.sortBy, wire.sortTargets, 'sortBy') ?? 'key',
+    descend: args.flag(given.reverse, 'reverse'),
+    minModRevision: args.natural(given.minModRevision, 'minModRevision'),
+    maxModRevision: args.natural(given.maxModRevision, 'maxModRevision'),
+    minCreateRevision: args.natural(given.minCreateRevision, 'minCreateRevision'),
+    maxCreateRevision: args.natural(given.maxCreateRevision, 'maxCreateRevision'),
+  }
+}
+
+export function checkTxn<V>(request: unknown, form: Form<V>, depth = 1): wire.Txn {
+  if (depth > depthMax) throw new RevkvError('TOO_MANY_OPERATIONS', `A txn may be nested ${depthMax} deep.`)
+  const given = args.record(request, ['if', 'then', 'else'], 'txn')
+  const ops = (name: 'then' | 'else') => args.list(given[name], name).map((op) => checkOp(op, form, depth))
+  return {
+    compare: args.list(given.if, 'if').map((compare) => checkCompare(compare, form)),
+    success: ops('then'),
+    failure: ops('else'),
+  }
+}
+
+function checkCompare<V>(compare: unknown, form: Form<V>): wire.CompareRequest {
+  const given = args.record(compare, ['key', 'end', 'is', ...wire.compareTargets], 'compare')
+  const named = wire.compareTargets.filter((name) => given[name] !== undefined)
+  const target = named[0]
+  if (!target || named.length > 1) {
+    throw invalidArgument(`compare: give exactly one of ${wire.compareTargets.join(', ')}.`)
+  }
+  return {
+    keys: args.compareKeys(given.key, given.end),
+    target,
+    operand: checkOperand(target, given[target], form),
+    result: args.oneOf(given.is, wire.compareResults, 'is') ?? '=',
+  }
+}
+
+function checkOperand<V>(
+  target: wire.CompareRequest['target'],
+  value: unknown,
+  form: Form<V>,
+): number | bigint | Uint8Array {
+  if (target === 'value') return encodeValue(form.values, value as V)
+  if (target === 'lease') return args.leaseId(value)
+  return args.natural(value, target)
+}
+
+/** What else an operation may carry, by the word that says which one it is. */
+const opOptions = {
+  put: ['lease', 'prevEntry', 'ignoreValue', 'ignoreLease'],
+  delete: ['prevEntries'],
+  list: ['options'],
+  get: ['revision'],
+  txn: [],
+} as const
+const opNames = Object.keys(opOptions) as (keyof typeof opOptions)[]
+
+function checkOp<V>(input: unknown, form: Form<V>, depth: number): wire.Op {
+  const named = opNames.filter((name) => typeof input === 'object' && input !== null && Object.hasOwn(input, name))
+  const name = named[0]
+  if (!name || named.length > 1) throw invalidArgument(`txn: an operation is exactly one of ${opNames.join(', ')}.`)
+  const given = args.record(input, [name, ...opOptions[name]], name)
+  switch (name) {
+    case 'put': {
+      const pair = args.list(given.put, 'put')
+      if (pair.length > 2) throw invalidArgument('put: expected [key, value].')
+      return { kind: 'put', put: checkPut(pair[0], pair[1], given, form) }
+    }
+    case 'delete':
+      return { kind: 'delete', delete: checkDelete(given.delete, given.prevEntries) }
+    case 'list':
+      return { kind: 'range', range: checkList(given.list, given.options), single: false }
+    case 'get': {
+      const range = { ...checkList({}, undefined), keys: { key: args.key(given.get) } }
+      return { kind: 'range', range: { ...range, revision: args.natural(given.revision, 'revision') }, single: true }
+    }
+    case 'txn':
+      return { kind: 'txn', txn: checkTxn(given.txn, form, depth + 1) }
+  }
+}
+
+export function readPut<V>(reader: wire.Reader, form: Form<V>): PutResult<V> {
+  const revision = reader.u64()
+  const prevEntry = readOptionalEntry(reader, form)
+  return prevEntry ? { revision, prevEntry } : { revision }
+}
+
+export function readDelete<V>(reader: wire.Reader, request: wire.DeleteRange, form: Form<V>): DeleteResult<V> {
+  const revision = reader.u64()
+  const deleted = reader.u64()
+  const prevEntries = reader.list(() => readEntry(reader, form))
+  return request.prevKv ? { revision, deleted, prevEntries } : { revision, deleted }
+}
+
+export function readTxn<V>(reader: wire.Reader, txn: wire.Txn, form: Form<V>): TxnResult<V> {
+  const revision = reader.u64()
+  const ok = reader.bool()
+  const ops = ok ? txn.success : txn.failure
+  let next = 0
+  const results = reader.list(() => readOpResult(reader, ops[next++] as wire.Op, form))
+  return { ok, revision, results }
+}
+
+function readOpResult<V>(reader: wire.Reader, op: wire.Op, form: Form<V>): TxnOpResult<V> {
+  reader.u32() // The kind of the answer is that of the operation.
+  switch (op.kind) {
+    case 'put':
+      return { put: readPut(reader, form) }
+    case 'delete':
+      return { delete: readDelete(reader, op.delete, form) }
+    case 'range': {
+      const list = readList(reader, form, op.range.keysOnly)
+      return op.single ? { get: list.at(0) } : { list }
+    }
+    case 'txn':
+      return { txn: readTxn(reader, op.txn, form) }
+  }
+}

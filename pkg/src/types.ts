@@ -1,0 +1,485 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+// Every public type of the package, written once. The runtime rooms import their shapes from here and nowhere else.
+
+import type { RevkvError } from './errors.js'
+
+/**
+ * A key is bytes; a string means its UTF-8. Keys are ordered by their bytes.
+ * A string with a lone surrogate, or an empty key, is `INVALID_KEY`.
+ */
+export type Key = string | Uint8Array
+
+/**
+ * Keys in [start, end), inside `prefix` when given. `{}` is everything. `end` absent = to the last key.
+ * An empty `prefix` or `start` is the same as none; an empty `end` is `INVALID_KEY`.
+ * A range whose start is not before its end holds no keys: it lists and deletes nothing, and watching it is `INVALID_RANGE`.
+ *
+ * @example
+ * store.list({ prefix: 'users/' })
+ * store.list({ start: 'a', end: 'n' })
+ */
+export interface Range {
+  prefix?: Key
+  start?: Key
+  end?: Key
+}
+
+/**
+ * How values become bytes. Built in: `json` (default), `utf8`, `bytes`.
+ * What `encode` throws reaches the writer as the `cause` of `INVALID_ARGUMENT`, and nothing is written;
+ * what `decode` throws reaches the reader the same way. `decode` owns the bytes it is given.
+ */
+export interface Codec<V> {
+  readonly name: string
+  encode(value: V): Uint8Array
+  decode(bytes: Uint8Array): V
+}
+
+/**
+ * When a write's promise resolves. "memory": when applied. "relaxed": when the medium has taken it.
+ * "strict": when the medium was asked to flush it.
+ */
+export type Durability = 'memory' | 'relaxed' | 'strict'
+
+export interface OpenOptions<V = unknown> {
+  /** Names the database. Default "revkv". */
+  name?: string
+  /** Where it is kept. Without it nothing is kept, nothing outlives the store, and every write is durable at once. */
+  storage?: StorageAdapter
+  /**
+   * Default for every write: "strict" unless given here. Writers that wait at the same time share one commit.
+   */
+  durability?: Durability
+  /** How values become bytes. Default `json`. */
+  values?: Codec<V>
+  /** What `Entry.key` is: text (default) or bytes. */
+  keys?: 'utf8' | 'bytes'
+  /**
+   * A compiled module, bytes, URL or Response, where the default way of finding the .wasm does not suit.
+   * The engine is loaded once; the first `open` decides from where.
+   */
+  wasm?: WebAssembly.Module | BufferSource | URL | string | Response | Promise<Response>
+  /** Aborting while the store opens rejects with the signal's reason; an open store is not touched by it. */
+  signal?: AbortSignal
+}
+
+/** One key as it was at one revision. */
+export interface Entry<V> {
+  /** Text, or a Uint8Array when opened with keys: "bytes". */
+  readonly key: string
+  /** Decoded on first access, then kept. Undefined in a list with `keysOnly`. */
+  readonly value: V
+  /** The stored value, a copy. */
+  readonly bytes: Uint8Array
+  /** The revision that began the key's current life. */
+  readonly createRevision: number
+  /** The revision of its last change. */
+  readonly modRevision: number
+  /** Counts the puts of the current life, from 1. */
+  readonly version: number
+  /** 0n = none. */
+  readonly lease: bigint
+  /** The same fields as plain data; the lease as decimal text, since JSON has no bigint. */
+  toJSON(): object
+}
+
+/**
+ * A versioned key-value store: each write makes one revision, and every revision stays readable until `compact`.
+ * Reads are synchronous and throw; writes are promises and reject. Every failure is a `RevkvError` (or the reason of your own signal).
+ *
+ * @example
+ * const store = await open({ name: 'notes', storage: indexedDb() })
+ * const { revision } = await store.put('notes/1', { text: 'first' })
+ * await store.put('notes/1', { text: 'second' })
+ * store.get('notes/1')                  // { text: 'second' }
+ * store.get('notes/1', { revision })    // { text: 'first' }
+ */
+export interface Store<V = unknown> extends EventTarget, AsyncDisposable {
+  readonly name: string
+  /** The newest revision visible here. A fresh store is at 1; the first write makes 2. */
+  readonly revision: number
+  /** Reads below this fail with `COMPACTED`. 0 = never compacted. */
+  readonly compactRevision: number
+  /** Every revision up to here is in the storage at the durability asked for. */
+  readonly durableRevision: number
+  /** "leader" writes to the storage; "follower" replicates another tab; "alone" shares with nobody. */
+  readonly role: 'leader' | 'follower' | 'alone'
+
+  // Reads: synchronous, from memory, a consistent cut at one revision.
+
+  /** The value of a key, undefined where absent. */
+  get(key: Key, options?: ReadOptions): V | undefined
+  /** The key with its value, revisions, version and lease. */
+  entry(key: Key, options?: ReadOptions): Entry<V> | undefined
+  /** Aligned with `keys`; undefined where absent. */
+  getMany(keys: Iterable<Key>, options?: ReadOptions): (V | undefined)[]
+  /**
+   * The entries of a range, in key order unless `sortBy` says otherwise.
+   *
+   * @example
+   * for (const entry of store.list({ prefix: 'users/' }, { limit: 20, reverse: true })) show(entry.key, entry.value)
+   */
+  list(range?: Range, options?: ListOptions): ListResult<V>
+  /** How many keys the range has at that revision. */
+  count(range?: Range, options?: ReadOptions): number
+  /** Every retained change of the target, oldest first, deletions included. from..to inclusive; 0 or absent = the oldest kept, and now. */
+  history(target: Key | Range, options?: HistoryOptions): Change<V>[]
+
+  // Writes: one revision each, applied before the call returns; the promise resolves at the durability asked for.
+
+  /**
+   * Sets a key. Errors: `INVALID_KEY`, `INVALID_ARGUMENT` (the codec refused the value), `LEASE_NOT_FOUND`,
+   * `KEY_NOT_FOUND`, `VALUE_PROVIDED` and `LEASE_PROVIDED` (the ignore options), `TOO_LARGE`.
+   *
+   * @example
+   * await store.put('session/9', { user: 'ada' }, { ttlSeconds: 60 })
+   */
+  put(key: Key, value: undefined, options: PutOptions & { ignoreValue: true }): Promise<PutResult<V>>
+  put(key: Key, value: V, options?: PutOptions): Promise<PutResult<V>>
+  /** Removes a key, or every key of a range; deleting what is absent is no error and makes no revision. */
+  delete(target: Key | Range, options?: WriteOptions & { prevEntries?: boolean }): Promise<DeleteResult<V>>
+  /**
+   * etcd's Txn as plain data: all `if` hold → `then`, else → `else`. One revision. An error applies nothing.
+   *
+   * @example
+   * const { ok } = await store.txn({
+   *   if: [{ key: 'lock', version: 0 }],
+   *   then: [{ put: ['lock', 'mine'] }],
+   *   else: [{ get: 'lock' }],
+   * })
+   */
+  txn(request: TxnRequest<V>, options?: WriteOptions): Promise<TxnResult<V>>
+  /**
+   * Forgets history before `revision`, which stays readable. Resolves when the storage has let go of it too.
+   * What `on` listeners have coming is delivered first. Errors: `COMPACTED`, `FUTURE_REVISION`.
+   */
+  compact(revision: number): Promise<void>
+  /** Resolves when everything written so far is durable ("strict" unless given); gives the durable revision. */
+  sync(options?: { durability?: 'relaxed' | 'strict'; signal?: AbortSignal }): Promise<number>
+
+  // Watch.
+
+  /**
+   * Every change of the target, in order, whole revisions, from `from` (inclusive; 0 or absent = from now on).
+   * Where it starts is settled by the call; nothing is buffered for a slow reader but its place in the history.
+   *
+   * @example
+   * for await (const batch of store.watch({ prefix: 'users/' }, { from: saved + 1 })) {
+   *   for (const change of batch.changes) apply(change)
+   *   saved = batch.revision
+   * }
+   */
+  watch(target: Key | Range, options?: WatchOptions): Watch<V>
+  /**
+   * The callback form. A listener may read, write, cancel or throw; one that throws is reported and does not stop the others.
+   * Batches arrive in a microtask after the write that caused them.
+   */
+  on(
+    target: Key | Range,
+    listener: (batch: WatchBatch<V>) => void,
+    options?: WatchOptions & { onError?: (error: RevkvError) => void },
+  ): Unsubscribe
+
+  // Leases.
+
+  /** A lease that lives `ttlSeconds` (1 to 9,000,000,000) from each keep-alive. `id` is chosen at random unless given. Errors: `LEASE_EXISTS`. */
+  grant(ttlSeconds: number, options?: { id?: bigint }): Promise<Lease>
+  /** The lease with this id, undefined when there is none (any more). */
+  lease(id: bigint): Lease | undefined
+  /** Ids of all leases, ascending. */
+  leases(): bigint[]
+
+  /** Flushes, releases the storage and the engine. May be called twice. Afterwards everything is `CLOSED`. */
+  close(): Promise<void>
+
+  addEventListener<T extends keyof StoreEventMap>(
+    type: T,
+    listener: (event: StoreEventMap[T]) => void,
+    options?: boolean | AddEventListenerOptions,
+  ): void
+  addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void
+  removeEventListener<T extends keyof StoreEventMap>(
+    type: T,
+    listener: (event: StoreEventMap[T]) => void,
+    options?: boolean | EventListenerOptions,
+  ): void
+  removeEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | EventListenerOptions,
+  ): void
+}
+
+/** The events of a store, each a CustomEvent. */
+export interface StoreEventMap {
+  /** The storage has taken everything up to `revision`. Never sent without a storage. */
+  durable: CustomEvent<{ revision: number }>
+  /** History before `revision` is gone. */
+  compacted: CustomEvent<{ revision: number }>
+  /** A listener threw or a background task failed. When nobody listens, the platform's `reportError` or the console hears of it. */
+  error: CustomEvent<{ error: unknown }>
+  closed: CustomEvent<Record<string, never>>
+}
+
+export interface ReadOptions {
+  /** Read as it was then; 0 or absent = now. Errors: `COMPACTED`, `FUTURE_REVISION`. */
+  revision?: number
+}
+
+export interface ListOptions extends ReadOptions {
+  /** At most this many entries; 0 or absent = all. */
+  limit?: number
+  /** Descending. */
+  reverse?: boolean
+  /** Leaves the values out. */
+  keysOnly?: boolean
+  /** Default "key". Ties are in key order. Everything is sorted before `limit` cuts. */
+  sortBy?: 'key' | 'version' | 'createRevision' | 'modRevision' | 'value'
+  /** Only entries with a modRevision of at least this; 0 = off. This filter and the next three leave `count` as it is. */
+  minModRevision?: number
+  maxModRevision?: number
+  minCreateRevision?: number
+  maxCreateRevision?: number
+}
+
+/** Array-like and iterable, decoded as it is read. */
+export interface ListResult<V> extends Iterable<Entry<V>> {
+  readonly length: number
+  /** Counts from the end when negative. */
+  at(index: number): Entry<V> | undefined
+  toArray(): Entry<V>[]
+  /** Keys in the range at that revision, whatever the limit. */
+  readonly count: number
+  /** The limit cut it short. */
+  readonly more: boolean
+  /** The store's revision when it was read. */
+  readonly revision: number
+}
+
+export interface HistoryOptions {
+  /**
+   * First revision wanted; `revision + 1` gives what has come since, which is nothing yet. 0 or absent = the oldest kept,
+   * and of each key the put before the compact revision that a read there still sees.
+   */
+  from?: number
+  /** Last revision wanted; 0 or absent = now. */
+  to?: number
+  /** At most this many changes; 0 or absent = all. */
+  limit?: number
+}
+
+export interface WriteOptions {
+  durability?: Durability
+  /** Aborted before the call: nothing is done. Aborted later: only the waiting ends, the write stays. Rejects with the signal's reason. */
+  signal?: AbortSignal
+}
+
+export interface PutOptions extends WriteOptions {
+  /** The key goes when the lease does. */
+  lease?: Lease | bigint
+  /** Grants a lease of this many seconds for this key alone. Not together with `lease`. */
+  ttlSeconds?: number
+  /** Also gives what the key held before. */
+  prevEntry?: boolean
+  /** Keeps the value the key has; the value given must be undefined (or encode to nothing). */
+  ignoreValue?: boolean
+  /** Keeps the lease the key has. */
+  ignoreLease?: boolean
+}
+
+export interface WriteResult {
+  /** The store's revision after the write. */
+  revision: number
+}
+
+export interface PutResult<V> extends WriteResult {
+  prevEntry?: Entry<V>
+}
+
+export interface DeleteResult<V> extends WriteResult {
+  deleted: number
+  prevEntries?: Entry<V>[]
+}
+
+/** All compares look at the store as it was before the transaction; operations see the effects of those before them. */
+export interface TxnRequest<V> {
+  if?: Compare<V>[]
+  then?: TxnOp<V>[]
+  else?: TxnOp<V>[]
+}
+
+export type CompareResult = '=' | '!=' | '>' | '<'
+
+/**
+ * "stored `is` given", with `is` "=" unless said. An absent key has version, revisions and lease 0, and no value:
+ * `{ key, version: 0 }` holds when it is absent, and a `value` compare then never holds.
+ * With `end` it holds for every key in [key, end); an `end` of "\0" means to the last key.
+ */
+export type Compare<V> = { key: Key; end?: Key } & (
+  | { value: V; is?: CompareResult }
+  | { version: number; is?: CompareResult }
+  | { createRevision: number; is?: CompareResult }
+  | { modRevision: number; is?: CompareResult }
+  | { lease: bigint; is?: CompareResult }
+)
+
+export type TxnOp<V> =
+  | {
+      put: [key: Key, value: V]
+      lease?: Lease | bigint
+      prevEntry?: boolean
+      ignoreValue?: boolean
+      ignoreLease?: boolean
+    }
+  | {
+      put: [key: Key, value?: undefined]
+      lease?: Lease | bigint
+      prevEntry?: boolean
+      ignoreValue: true
+      ignoreLease?: boolean
+    }
+  | { delete: Key | Range; prevEntries?: boolean }
+  | { list: Range; options?: ListOptions }
+  | { get: Key; revision?: number }
+  | { txn: TxnRequest<V> }
+
+export interface TxnResult<V> {
+  /** Whether all of `if` held. */
+  ok: boolean
+  revision: number
+  /** One for each operation of the list that ran, in its order. */
+  results: TxnOpResult<V>[]
+}
+
+export type TxnOpResult<V> =
+  | { put: PutResult<V> }
+  | { delete: DeleteResult<V> }
+  | { list: ListResult<V> }
+  | { get: Entry<V> | undefined }
+  | { txn: TxnResult<V> }
+
+export type Change<V> =
+  | { readonly type: 'put'; readonly entry: Entry<V>; readonly prevEntry?: Entry<V> }
+  | { readonly type: 'delete'; readonly key: string; readonly modRevision: number; readonly prevEntry?: Entry<V> }
+
+export interface WatchOptions {
+  /** First revision wanted. One not yet written is waited for. */
+  from?: number
+  /** Each change also carries what the key held before. */
+  prevEntry?: boolean
+  only?: 'put' | 'delete'
+  /** Only what `durableRevision` covers. */
+  durable?: boolean
+  /** Also yields empty batches that only move `revision` forward, so that a reader can resume close to now. */
+  progress?: boolean
+  /**
+   * When `from` has been compacted away: "throw" `COMPACTED` (default), or "resync": one batch with `resync: true`
+   * holding the whole range as it is now, then on from there.
+   */
+  onCompacted?: 'throw' | 'resync'
+  /** Ends the watch; a waiting reader is given the signal's reason. */
+  signal?: AbortSignal
+}
+
+/** Resume with `from: batch.revision + 1`. A revision is never split over two batches, skipped or repeated. */
+export interface WatchBatch<V> {
+  readonly revision: number
+  readonly changes: readonly Change<V>[]
+  readonly resync?: true
+}
+
+/** One reader of one watch: iterating it twice shares its place. Leaving the loop closes it. */
+export interface Watch<V> extends AsyncIterable<WatchBatch<V>>, AsyncDisposable {
+  /** Ends it; a waiting reader is told that it is done. */
+  close(): void
+  /** Asks for one empty batch that says how far the reader has come, once everything before it has been given. */
+  requestProgress(): void
+}
+
+export type Unsubscribe = () => void
+
+export interface Lease extends AsyncDisposable {
+  readonly id: bigint
+  readonly ttlSeconds: number
+  /** Seconds left, with fractions; -1 when it is gone. */
+  remaining(): number
+  /** The keys attached to it, in order; none when it is gone. */
+  keys(): string[]
+  /** Starts its time again; gives its ttl in seconds. Errors: `LEASE_NOT_FOUND`. */
+  keepAlive(): Promise<number>
+  /** Deletes its keys in one revision. Errors: `LEASE_NOT_FOUND`. */
+  revoke(): Promise<WriteResult>
+}
+
+export type ErrorCode =
+  | 'COMPACTED'
+  | 'FUTURE_REVISION'
+  | 'REVISION_NOT_FOUND'
+  | 'INVALID_KEY'
+  | 'INVALID_RANGE'
+  | 'INVALID_ARGUMENT'
+  | 'KEY_NOT_FOUND'
+  | 'VALUE_PROVIDED'
+  | 'LEASE_PROVIDED'
+  | 'DUPLICATE_KEY'
+  | 'TOO_MANY_OPERATIONS'
+  | 'TOO_LARGE'
+  | 'LEASE_NOT_FOUND'
+  | 'LEASE_EXISTS'
+  | 'CONFLICT'
+  | 'CANCELED'
+  | 'CLOSED'
+  | 'RESTORED'
+  | 'GAP'
+  | 'DIVERGED'
+  | 'NOT_LEADER'
+  | 'QUOTA_EXCEEDED'
+  | 'STORAGE_LOST'
+  | 'STORAGE_BLOCKED'
+  | 'CORRUPT'
+  | 'EVICTED'
+  | 'UNSUPPORTED_FORMAT'
+  | 'CSP'
+  | 'ENGINE_FAILED'
+
+/**
+ * The whole of what a medium must do. Ordered, all-or-nothing batches of named blobs; nothing else.
+ * A store opens the database once, reads every blob, then writes batches one after the other and closes at the end.
+ */
+export interface StorageAdapter {
+  readonly name: string
+  /** A blob is never larger than this. */
+  readonly maxBlobBytes: number
+  readonly supports: {
+    /** A "strict" write is flushed before it resolves. */
+    strict: boolean
+    /** What is written outlives the process. */
+    persistent: boolean
+    /** Tabs of one origin see the same database; the store then takes a Web Lock on its name. */
+    sharedByTabs: boolean
+  }
+  open(database: string, signal?: AbortSignal): Promise<StorageHandle>
+}
+
+export interface StorageHandle {
+  /** Every blob, ids ascending. */
+  read(): AsyncIterable<{ id: string; bytes: Uint8Array }>
+  /**
+   * All of it or none of it, after every earlier batch. A smaller `epoch` than the stored one is refused (`NOT_LEADER`):
+   * a deposed leader can never write. A batch without blobs is a flush. The store makes the next call when this one has settled.
+   */
+  write(batch: StorageBatch, durability: 'relaxed' | 'strict'): Promise<void>
+  bytesUsed(): Promise<number | undefined>
+  /** Once, when no write is under way. */
+  close(): Promise<void>
+}
+
+export interface StorageBatch {
+  epoch: number
+  put: { id: string; bytes: Uint8Array }[]
+  delete: string[]
+}

@@ -1,0 +1,120 @@
+// The engine: finding and compiling the .wasm, and the guard around every call into it.
+// This is the only file that imports generated code.
+
+import init, { Engine, initSync } from '../wasm/revkv.js'
+import { invalidArgument, isRefusal, RevkvError } from './errors.js'
+import type { OpenOptions } from './types.js'
+
+export type { Engine }
+
+type Source = NonNullable<OpenOptions['wasm']>
+
+/** The generated code holds one instance, which every store of the page shares; so it is loaded once. */
+let loading: Promise<void> | undefined
+/** Set by the first trap. The instance's memory may be half changed from then on, so no call may reach it again. */
+let trap: RevkvError | undefined
+
+/** Loads the engine. A failure is not kept: the next `open` tries again. */
+export function loadEngine(source?: Source): Promise<void> {
+  loading ??= instantiate(source).catch((e: unknown) => {
+    loading = undefined
+    throw RevkvError.is(e) ? e : loadError(e)
+  })
+  return loading
+}
+
+async function instantiate(source?: Source): Promise<void> {
+  const given = await source
+  // Edge workers hand over a compiled module and forbid asynchronous instantiation.
+  if (typeOf(given) === 'WebAssembly.Module') initSync({ module: given as WebAssembly.Module })
+  else await init({ module_or_path: await compile(given) })
+}
+
+/** The platform's name for what it is; unlike instanceof it also knows what comes from another realm. */
+function typeOf(value: unknown): string {
+  return Object.prototype.toString.call(value).slice(8, -1)
+}
+
+async function compile(source: unknown): Promise<WebAssembly.Module> {
+  const type = typeOf(source)
+  if (source === undefined) return compileAt(new URL('./revkv.wasm', import.meta.url))
+  if (type === 'String' || type === 'URL') return compileAt(source as string | URL)
+  if (type === 'Response') return compileResponse(source as Response)
+  if (type === 'ArrayBuffer' || ArrayBuffer.isView(source)) return WebAssembly.compile(source as BufferSource)
+  throw invalidArgument('wasm: expected a WebAssembly.Module, bytes, URL, string or Response.')
+}
+
+async function compileAt(where: URL | string): Promise<WebAssembly.Module> {
+  const bytes = readLocal(where)
+  return bytes ? WebAssembly.compile(bytes) : compileResponse(await fetch(where))
+}
+
+interface FileSystem {
+  readFileSync(path: URL | string): Uint8Array<ArrayBuffer>
+}
+
+/** The file's bytes in Node, Bun and Deno, whose `fetch` does not read files; undefined where it has to be fetched. */
+function readLocal(where: URL | string): Uint8Array<ArrayBuffer> | undefined {
+  const { process } = globalThis as { process?: { getBuiltinModule?(name: string): FileSystem | undefined } }
+  const files = process?.getBuiltinModule?.('node:fs')
+  const url = String(where)
+  if (!files || (/^[a-z][a-z+.-]+:/i.test(url) && !url.startsWith('file:'))) return undefined
+  return files.readFileSync(url.startsWith('file:') ? new URL(url) : url)
+}
+
+async function compileResponse(response: Response): Promise<WebAssembly.Module> {
+  if (!response.ok) {
+    throw new RevkvError('ENGINE_FAILED', `The engine was not found: ${response.url} answered ${response.status}.`)
+  }
+  const type = response.headers.get('content-type') ?? ''
+  if (type.startsWith('application/wasm')) return WebAssembly.compileStreaming(response)
+  const bytes = new Uint8Array(await response.arrayBuffer())
+  if (bytes[0] === 0 && bytes[1] === 0x61 && bytes[2] === 0x73 && bytes[3] === 0x6d) return WebAssembly.compile(bytes)
+  const advice = 'give `open` the option `wasm` with the address of revkv.wasm'
+  throw new RevkvError('ENGINE_FAILED', `${response.url} is not WebAssembly but ${type || 'of no type'}; ${advice}.`)
+}
+
+function loadError(cause: unknown): RevkvError {
+  const message = cause instanceof Error ? cause.message : String(cause)
+  if (/unsafe-eval|content security policy|\bCSP\b/i.test(message)) {
+    const text = "The page's Content-Security-Policy forbids WebAssembly; add 'wasm-unsafe-eval' to its script-src."
+    return new RevkvError('CSP', text, { cause })
+  }
+  return new RevkvError('ENGINE_FAILED', `The engine could not be loaded: ${message}`, { cause })
+}
+
+/** One store's engine. Every call goes through `call`, which tells refusals from traps. */
+export class Core {
+  #engine: Engine | undefined
+
+  constructor(incarnation: Uint8Array, maxBlobBytes: number) {
+    this.#engine = guarded(() => new Engine(incarnation, maxBlobBytes))
+  }
+
+  /** Runs one call into the engine; CLOSED after `free`. */
+  call<T>(work: (engine: Engine) => T): T {
+    const engine = this.#engine
+    if (!engine) throw new RevkvError('CLOSED', 'The store is closed.')
+    return guarded(() => work(engine))
+  }
+
+  free(): void {
+    const engine = this.#engine
+    this.#engine = undefined
+    // After a trap nothing of the instance can be given back.
+    if (engine && !trap) guarded(() => engine.free())
+  }
+}
+
+/** Turns what the engine throws into a RevkvError. Anything but a refusal is a trap, after which every call fails alike. */
+export function guarded<T>(work: () => T): T {
+  if (trap) throw trap
+  try {
+    return work()
+  } catch (e) {
+    if (isRefusal(e)) throw new RevkvError(e.code, e.message, e)
+    const text = 'The engine stopped on an internal error. Reload to go on from what the storage holds.'
+    trap = new RevkvError('ENGINE_FAILED', text, { cause: e })
+    throw trap
+  }
+}

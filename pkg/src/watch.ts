@@ -1,0 +1,420 @@
+// Watches: who reads which of the engine's watchers, and when they are woken.
+//
+// A watcher in the engine is a place in the history, not a queue. A reader that is behind costs nothing more; it takes
+// the next whole revisions when it asks. Why not push every batch to an iterator's buffer? Because a reader that stops
+// reading would keep the whole history alive a second time.
+
+import * as args from './arguments.js'
+import { asyncDispose } from './dispose.js'
+import { type Form, readTaken } from './entry.js'
+import { RevkvError } from './errors.js'
+import type { Key, Range, Unsubscribe, Watch, WatchBatch, WatchOptions } from './types.js'
+import type { Core } from './wasm.js'
+import { packWatch, Reader, type WatchRequest } from './wire.js'
+
+/** Events crossed at once: one crossing costs little beside decoding a thousand, and a thousand are soon used. */
+const eventsMax = 1000
+
+const watchOptions = ['from', 'prevEntry', 'only', 'durable', 'progress', 'onCompacted', 'signal']
+
+interface Wish {
+  request: WatchRequest
+  durable: boolean
+  progress: boolean
+  signal: AbortSignal | undefined
+}
+
+function checkWatch(target: unknown, given: args.Given): Wish {
+  const only = args.oneOf(given.only, ['put', 'delete'], 'only')
+  return {
+    request: {
+      keys: args.target(target),
+      startRevision: args.natural(given.from, 'from'),
+      prevKv: args.flag(given.prevEntry, 'prevEntry'),
+      noPut: only === 'delete',
+      noDelete: only === 'put',
+      resync: args.oneOf(given.onCompacted, ['throw', 'resync'], 'onCompacted') === 'resync',
+    },
+    durable: args.flag(given.durable, 'durable'),
+    progress: args.flag(given.progress, 'progress'),
+    signal: args.abortSignal(given.signal),
+  }
+}
+
+/** How far a turn of delivery goes: what is written while it runs belongs to the next one. */
+interface Horizon {
+  revision: number
+  durableRevision: number
+}
+
+/** One watcher of the engine, and how far its reader has come. */
+class Cursor<V> {
+  readonly id: number
+  readonly progress: boolean
+  progressRequested = false
+  readonly #core: Core
+  readonly #form: Form<V>
+  readonly #durable: boolean
+  /** The last revision the reader has been told of. */
+  #last: number
+
+  constructor(core: Core, form: Form<V>, wish: Wish) {
+    this.#core = core
+    this.#form = form
+    this.#durable = wish.durable
+    this.progress = wish.progress
+    const { startRevision } = wish.request
+    this.#last = startRevision > 0 ? startRevision - 1 : core.call((engine) => engine.revision)
+    const request = packWatch(wish.request)
+    this.id = core.call((engine) => engine.watch(request))
+  }
+
+  /** The next batches up to the horizon; an empty one when progress is wanted and there is some. */
+  take(horizon: Horizon): WatchBatch<V>[] {
+    const upTo = this.#durable ? horizon.durableRevision : horizon.revision
+    if (upTo === 0) return [] // To the engine 0 would be no bound.
+    const taken = this.#core.call((engine) => engine.takeEvents(this.id, upTo, eventsMax))
+    const { batches, through } = readTaken(new Reader(taken), this.#form)
+    const newest = batches.at(-1)
+    if (newest) {
+      this.#last = newest.revision
+      return batches
+    }
+    const moved = this.progress && through > this.#last
+    if (!moved && !(this.progressRequested && through >= this.#last)) return []
+    this.progressRequested = false
+    this.#last = through
+    return [{ revision: through, changes: [] }]
+  }
+
+  cancel(): void {
+    this.#core.call((engine) => engine.cancelWatch(this.id))
+  }
+}
+
+/** Who reads a cursor: an iterator or a listener. */
+interface Subscriber {
+  /** Hands on what there is up to the horizon; what user code throws is added to `failures`. */
+  deliver(horizon: Horizon, failures: unknown[]): void
+  /** The store is closing, or with an error, the watch cannot go on. */
+  end(error?: unknown): void
+  readonly wantsProgress: boolean
+}
+
+/** All watches of one store. */
+export class Watchers<V> {
+  readonly #core: Core
+  readonly #form: Form<V>
+  readonly #report: (error: unknown) => void
+  /** By the engine's number for the watcher, which grows: so this is also the order of delivery. */
+  readonly #subscribers = new Map<number, Subscriber>()
+  /** Those that want to hear of progress too, whether or not something of theirs has changed. */
+  readonly #progress = new Set<number>()
+  #turn: Promise<void> | undefined
+
+  constructor(core: Core, form: Form<V>, report: (error: unknown) => void) {
+    this.#core = core
+    this.#form = form
+    this.#report = report
+  }
+
+  watch(target: Key | Range, options: WatchOptions | undefined): Watch<V> {
+    const wish = checkWatch(target, args.options(options, watchOptions, 'watch'))
+    return new WatchIterator(this, wish)
+  }
+
+  on(target: Key | Range, listener: (batch: WatchBatch<V>) => void, options: unknown): Unsubscribe {
+    const given = args.options(options, [...watchOptions, 'onError'], 'on')
+    const wish = checkWatch(target, given)
+    args.callback(listener, 'listener')
+    if (given.onError !== undefined) args.callback(given.onError, 'onError')
+    const onError = (given.onError as ((error: unknown) => void) | undefined) ?? this.#report
+    const started = new Listener(this, wish, listener, onError)
+    return () => started.end()
+  }
+
+  /** Opens a cursor now, so that where a watch starts is settled by the call. */
+  open(wish: Wish, subscriber: Subscriber): Cursor<V> {
+    const cursor = new Cursor(this.#core, this.#form, wish)
+    this.#subscribers.set(cursor.id, subscriber)
+    if (wish.progress) this.#progress.add(cursor.id)
+    // What a past `from` asks for is there already.
+    this.wake()
+    return cursor
+  }
+
+  requestProgress(cursor: Cursor<V>): void {
+    cursor.progressRequested = true
+    this.#progress.add(cursor.id)
+    this.wake()
+  }
+
+  leave(cursor: Cursor<V>): void {
+    if (!this.#subscribers.delete(cursor.id)) return
+    this.#progress.delete(cursor.id)
+    try {
+      cursor.cancel()
+    } catch (e) {
+      // An engine that is gone has no watchers left to cancel.
+      if (!RevkvError.is(e)) throw e
+    }
+  }
+
+  horizon(): Horizon {
+    return this.#core.call(({ revision, durableRevision }) => ({ revision, durableRevision }))
+  }
+
+  /** Delivers in a microtask, when the engine has returned and the caller's own turn is over. */
+  wake(): void {
+    if (this.#subscribers.size === 0) return
+    this.#turn ??= Promise.resolve().then(() => {
+      this.#turn = undefined
+      this.#deliver()
+    })
+  }
+
+  /** Resolves when the turn that is due, if any, is over. */
+  async settled(): Promise<void> {
+    await this.#turn
+  }
+
+  /** Runs something of the user's that may throw, apart from the turn it belongs to. */
+  later(work: () => void): void {
+    queueMicrotask(() => {
+      try {
+        work()
+      } catch (e) {
+        this.#report(e)
+      }
+    })
+  }
+
+  end(error?: unknown): void {
+    for (const subscriber of [...this.#subscribers.values()]) subscriber.end(error)
+  }
+
+  #deliver(): void {
+    const failures: unknown[] = []
+    try {
+      const horizon = this.horizon()
+      for (const id of this.#due()) this.#subscribers.get(id)?.deliver(horizon, failures)
+    } catch (e) {
+      // The engine itself is gone; no watch can go on.
+      this.end(e)
+    }
+    for (const failure of failures) this.#report(failure)
+  }
+
+  /** Watchers with something to take, and those that want to hear of progress, in the order they were opened. */
+  #due(): Iterable<number> {
+    const changed = this.#core.call((engine) => engine.pendingWatches())
+    if (this.#progress.size === 0) return changed
+    const due = [...new Set([...changed, ...this.#progress])].sort((a, b) => a - b)
+    // A single request is served the next time its reader asks; then it is like any other.
+    for (const id of this.#progress) if (!this.#subscribers.get(id)?.wantsProgress) this.#progress.delete(id)
+    return due
+  }
+}
+
+/** Ends `subscriber` with the signal's reason; gives what takes the signal off again. */
+function follow(signal: AbortSignal | undefined, abort: (reason: unknown) => void): () => void {
+  if (!signal) return () => {}
+  const aborted = () => abort(signal.reason)
+  signal.addEventListener('abort', aborted, { once: true })
+  return () => signal.removeEventListener('abort', aborted)
+}
+
+type Next<V> = IteratorResult<WatchBatch<V>, undefined>
+
+interface PendingNext<V> {
+  resolve(next: Next<V>): void
+  reject(reason: unknown): void
+}
+
+/** The pull form. It takes from the engine only while someone waits in `next`. */
+class WatchIterator<V> implements Watch<V>, AsyncIterator<WatchBatch<V>, undefined>, Subscriber {
+  readonly #watchers: Watchers<V>
+  #cursor: Cursor<V> | undefined
+  #unfollow: () => void = () => {}
+  /** What the last crossing brought and has not been handed out. */
+  #taken: WatchBatch<V>[] = []
+  #pending: PendingNext<V>[] = []
+  #ended = false
+  /** Told to the next reader, once. */
+  #failure: { reason: unknown } | undefined
+
+  constructor(watchers: Watchers<V>, wish: Wish) {
+    this.#watchers = watchers
+    if (wish.signal?.aborted) {
+      this.#fail(wish.signal.reason)
+      return
+    }
+    try {
+      this.#cursor = watchers.open(wish, this)
+    } catch (e) {
+      if (!RevkvError.is(e) || e.code !== 'COMPACTED') throw e
+      this.end(e)
+      return
+    }
+    this.#unfollow = follow(wish.signal, (reason) => this.#fail(reason))
+  }
+
+  get wantsProgress(): boolean {
+    return this.#cursor !== undefined && (this.#cursor.progress || this.#cursor.progressRequested)
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<WatchBatch<V>, undefined> {
+    return this
+  }
+
+  next(): Promise<Next<V>> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure) {
+        const { reason } = this.#failure
+        this.#failure = undefined
+        return reject(reason)
+      }
+      if (this.#ended) return resolve({ done: true, value: undefined })
+      this.#pending.push({ resolve, reject })
+      this.#serve()
+    })
+  }
+
+  return(): Promise<Next<V>> {
+    this.close()
+    return Promise.resolve({ done: true, value: undefined })
+  }
+
+  close(): void {
+    this.end()
+    this.#failure = undefined
+  }
+
+  async [asyncDispose](): Promise<void> {
+    this.close()
+  }
+
+  requestProgress(): void {
+    if (this.#cursor) this.#watchers.requestProgress(this.#cursor)
+  }
+
+  deliver(): void {
+    if (this.#pending.length > 0) this.#serve()
+  }
+
+  end(error?: unknown): void {
+    if (error !== undefined) return this.#fail(error)
+    this.#leave()
+    for (const { resolve } of this.#takePending()) resolve({ done: true, value: undefined })
+  }
+
+  #fail(reason: unknown): void {
+    if (this.#ended) return
+    this.#leave()
+    const [first, ...others] = this.#takePending()
+    if (first) first.reject(reason)
+    else this.#failure = { reason }
+    for (const { resolve } of others) resolve({ done: true, value: undefined })
+  }
+
+  #leave(): void {
+    this.#ended = true
+    this.#taken = []
+    this.#unfollow()
+    if (this.#cursor) this.#watchers.leave(this.#cursor)
+    this.#cursor = undefined
+  }
+
+  #takePending(): PendingNext<V>[] {
+    const pending = this.#pending
+    this.#pending = []
+    return pending
+  }
+
+  /** Gives the waiting, first come first served, what there is. */
+  #serve(): void {
+    try {
+      while (this.#pending.length > 0 && this.#cursor) {
+        if (this.#taken.length === 0) this.#taken = this.#cursor.take(this.#watchers.horizon())
+        const value = this.#taken.shift()
+        if (!value) return
+        this.#pending.shift()?.resolve({ done: false, value })
+      }
+    } catch (e) {
+      // COMPACTED: history went on without this reader. Or the engine is gone.
+      this.#fail(e)
+    }
+  }
+}
+
+/** The push form. */
+class Listener<V> implements Subscriber {
+  readonly #watchers: Watchers<V>
+  readonly #listener: (batch: WatchBatch<V>) => void
+  readonly #onError: (error: unknown) => void
+  #cursor: Cursor<V> | undefined
+  #ended = false
+  #unfollow: () => void = () => {}
+
+  constructor(
+    watchers: Watchers<V>,
+    wish: Wish,
+    listener: (batch: WatchBatch<V>) => void,
+    onError: (error: unknown) => void,
+  ) {
+    this.#watchers = watchers
+    this.#listener = listener
+    this.#onError = onError
+    if (wish.signal?.aborted) return
+    try {
+      this.#cursor = watchers.open(wish, this)
+    } catch (e) {
+      if (!RevkvError.is(e) || e.code !== 'COMPACTED') throw e
+      watchers.later(() => {
+        if (!this.#ended) onError(e)
+      })
+      return
+    }
+    // Whoever aborts knows; a listener has no reader to be told.
+    this.#unfollow = follow(wish.signal, () => this.end())
+  }
+
+  get wantsProgress(): boolean {
+    return this.#cursor?.progress === true
+  }
+
+  deliver(horizon: Horizon, failures: unknown[]): void {
+    for (;;) {
+      const batches = this.#take(horizon)
+      if (batches.length === 0) return
+      for (const batch of batches) {
+        // The listener, or one before it, may have cancelled this watch or closed the store.
+        if (!this.#cursor) return
+        try {
+          this.#listener(batch)
+        } catch (e) {
+          failures.push(e)
+        }
+      }
+    }
+  }
+
+  end(error?: unknown): void {
+    this.#ended = true
+    const cursor = this.#cursor
+    if (!cursor) return
+    this.#cursor = undefined
+    this.#unfollow()
+    this.#watchers.leave(cursor)
+    if (error !== undefined) this.#watchers.later(() => this.#onError(error))
+  }
+
+  #take(horizon: Horizon): WatchBatch<V>[] {
+    try {
+      return this.#cursor?.take(horizon) ?? []
+    } catch (e) {
+      this.end(e)
+      return []
+    }
+  }
+}

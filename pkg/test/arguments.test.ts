@@ -1,0 +1,245 @@
+// What the caller gets wrong is refused with a code and leaves no trace.
+
+import { describe, expect, test } from 'vitest'
+import { bytes, open, type Store, utf8 } from '../src/index.js'
+import { memory } from '../src/storage/memory.js'
+import { codeOf, openStore, wasm } from './open.js'
+
+/** Untyped, as a caller without a compiler is. */
+type Loose = Record<string, (...args: unknown[]) => unknown>
+
+const lone = 'a\ud800'
+const naturals: unknown[] = [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, '1', 1n, null, {}, true]
+const notFlags: unknown[] = [0, 1, 'true', null, {}]
+const ownProto = JSON.parse('{"__proto__": 1}') as unknown
+
+type Row = [code: string, call: (store: Loose) => unknown]
+
+const rows: Record<string, Row[]> = {
+  keys: [
+    ['INVALID_KEY', (s) => s.get?.('')],
+    ['INVALID_KEY', (s) => s.get?.(lone)],
+    ['INVALID_KEY', (s) => s.entry?.('\udc00b')],
+    ['INVALID_KEY', (s) => s.get?.(new Uint8Array())],
+    ['INVALID_KEY', (s) => s.getMany?.(['a', ''])],
+    ['INVALID_KEY', (s) => s.put?.('', 1)],
+    ['INVALID_KEY', (s) => s.put?.(lone, 1)],
+    ['INVALID_KEY', (s) => s.delete?.('')],
+    ['INVALID_KEY', (s) => s.watch?.('')],
+    ['INVALID_KEY', (s) => s.on?.(lone, () => {})],
+    ['INVALID_KEY', (s) => s.history?.('')],
+    ['INVALID_ARGUMENT', (s) => s.get?.()],
+    ['INVALID_ARGUMENT', (s) => s.get?.(1)],
+    ['INVALID_ARGUMENT', (s) => s.get?.(['a'])],
+    ['INVALID_ARGUMENT', (s) => s.get?.(new Uint16Array(2))],
+    ['INVALID_ARGUMENT', (s) => s.get?.({ prefix: 'a' })],
+    ['INVALID_ARGUMENT', (s) => s.put?.(null, 1)],
+    ['INVALID_ARGUMENT', (s) => s.getMany?.('ab')],
+    ['INVALID_ARGUMENT', (s) => s.getMany?.()],
+    ['INVALID_ARGUMENT', (s) => s.delete?.()],
+    ['INVALID_ARGUMENT', (s) => s.delete?.(null)],
+  ],
+  ranges: [
+    ['INVALID_KEY', (s) => s.list?.({ end: '' })],
+    ['INVALID_KEY', (s) => s.list?.({ prefix: lone })],
+    ['INVALID_KEY', (s) => s.delete?.({ start: lone })],
+    ['INVALID_ARGUMENT', (s) => s.list?.('a')],
+    ['INVALID_ARGUMENT', (s) => s.list?.(null)],
+    ['INVALID_ARGUMENT', (s) => s.list?.([])],
+    ['INVALID_ARGUMENT', (s) => s.list?.({ prefx: 'a' })],
+    ['INVALID_ARGUMENT', (s) => s.list?.({ start: 1 })],
+    ['INVALID_ARGUMENT', (s) => s.list?.(ownProto)],
+    ['INVALID_ARGUMENT', (s) => s.delete?.({ key: 'a' })],
+    ['INVALID_ARGUMENT', (s) => s.count?.({ from: 'a' })],
+  ],
+  reading: [
+    ...naturals.map((revision): Row => ['INVALID_ARGUMENT', (s) => s.get?.('a', { revision })]),
+    ...naturals.map((limit): Row => ['INVALID_ARGUMENT', (s) => s.list?.({}, { limit })]),
+    ...naturals.map((maxModRevision): Row => ['INVALID_ARGUMENT', (s) => s.list?.({}, { maxModRevision })]),
+    ...naturals.map((from): Row => ['INVALID_ARGUMENT', (s) => s.history?.({}, { from })]),
+    ...naturals.map((from): Row => ['INVALID_ARGUMENT', (s) => s.watch?.({}, { from })]),
+    ...notFlags.map((reverse): Row => ['INVALID_ARGUMENT', (s) => s.list?.({}, { reverse })]),
+    ...notFlags.map((keysOnly): Row => ['INVALID_ARGUMENT', (s) => s.list?.({}, { keysOnly })]),
+    ...notFlags.map((progress): Row => ['INVALID_ARGUMENT', (s) => s.watch?.({}, { progress })]),
+    ['FUTURE_REVISION', (s) => s.get?.('a', { revision: 99 })],
+    ['FUTURE_REVISION', (s) => s.list?.({}, { revision: 99 })],
+    ['FUTURE_REVISION', (s) => s.count?.({}, { revision: 2 ** 53 - 1 })],
+    ['INVALID_ARGUMENT', (s) => s.get?.('a', null)],
+    ['INVALID_ARGUMENT', (s) => s.get?.('a', 2)],
+    ['INVALID_ARGUMENT', (s) => s.get?.('a', { rev: 2 })],
+    ['INVALID_ARGUMENT', (s) => s.get?.('a', ownProto)],
+    ['INVALID_ARGUMENT', (s) => s.list?.({}, { sortBy: 'name' })],
+    ['INVALID_ARGUMENT', (s) => s.list?.({}, { sortBy: 'constructor' })],
+    ['INVALID_ARGUMENT', (s) => s.count?.({}, { limit: 1 })],
+    ['INVALID_ARGUMENT', (s) => s.watch?.({}, { only: 'puts' })],
+    ['INVALID_ARGUMENT', (s) => s.watch?.({}, { onCompacted: 'ignore' })],
+    ['INVALID_ARGUMENT', (s) => s.watch?.({}, { signal: {} })],
+    ['INVALID_ARGUMENT', (s) => s.watch?.({}, { onError() {} })],
+    ['INVALID_ARGUMENT', (s) => s.on?.({}, 'listener')],
+    ['INVALID_ARGUMENT', (s) => s.on?.({}, () => {}, { onError: 'report' })],
+    ['INVALID_RANGE', (s) => s.watch?.({ start: 'b', end: 'a' })],
+  ],
+  writing: [
+    ['INVALID_ARGUMENT', (s) => s.put?.('a', undefined)],
+    ['INVALID_ARGUMENT', (s) => s.put?.('a', () => {})],
+    ['INVALID_ARGUMENT', (s) => s.put?.('a', 1n)],
+    ['INVALID_ARGUMENT', (s) => s.put?.('a', 1, { ttl: 5 })],
+    ['INVALID_ARGUMENT', (s) => s.put?.('a', 1, { durability: 'none' })],
+    ['INVALID_ARGUMENT', (s) => s.put?.('a', 1, { signal: null })],
+    ['INVALID_ARGUMENT', (s) => s.put?.('a', 1, { lease: 5 })],
+    ['INVALID_ARGUMENT', (s) => s.put?.('a', 1, { lease: {} })],
+    ['INVALID_ARGUMENT', (s) => s.put?.('a', 1, { lease: 2n ** 63n })],
+    ['LEASE_NOT_FOUND', (s) => s.put?.('a', 1, { lease: 5n })],
+    ...notFlags.map((prevEntry): Row => ['INVALID_ARGUMENT', (s) => s.put?.('a', 1, { prevEntry })]),
+    ...notFlags.map((ignoreLease): Row => ['INVALID_ARGUMENT', (s) => s.put?.('a', 1, { ignoreLease })]),
+    ['VALUE_PROVIDED', (s) => s.put?.('a', 1, { ignoreValue: true })],
+    ['KEY_NOT_FOUND', (s) => s.put?.('x', undefined, { ignoreValue: true })],
+    ['KEY_NOT_FOUND', (s) => s.put?.('x', 1, { ignoreLease: true })],
+    ['LEASE_PROVIDED', (s) => s.put?.('a', 1, { ignoreLease: true, lease: 7n })],
+    ['INVALID_ARGUMENT', (s) => s.put?.('a', 1, { ttlSeconds: 5, lease: 7n })],
+    ...[0, -1, 1.5, Number.NaN, 9_000_000_001, '5', 5n, null].flatMap((ttl): Row[] => [
+      ['INVALID_ARGUMENT', (s) => s.put?.('a', 1, { ttlSeconds: ttl })],
+      ['INVALID_ARGUMENT', (s) => s.grant?.(ttl)],
+    ]),
+    ['KEY_NOT_FOUND', (s) => s.put?.('x', undefined, { ttlSeconds: 5, ignoreValue: true })],
+    ['LEASE_PROVIDED', (s) => s.put?.('a', 1, { ttlSeconds: 5, ignoreLease: true })],
+    ['TOO_LARGE', (s) => s.put?.('a', 'x'.repeat(2 ** 21))],
+    ['TOO_LARGE', (s) => s.put?.('a', 'x'.repeat(2 ** 27))],
+    ['INVALID_ARGUMENT', (s) => s.delete?.('a', { prevEntry: true })],
+    ['INVALID_ARGUMENT', (s) => s.delete?.('a', { prevEntries: 1 })],
+    ['INVALID_ARGUMENT', (s) => s.sync?.({ durability: 'memory' })],
+    ...naturals.map((revision): Row => ['INVALID_ARGUMENT', (s) => s.compact?.(revision)]),
+    ['FUTURE_REVISION', (s) => s.compact?.(99)],
+  ],
+  transactions: [
+    ['INVALID_ARGUMENT', (s) => s.txn?.()],
+    ['INVALID_ARGUMENT', (s) => s.txn?.([])],
+    ['INVALID_ARGUMENT', (s) => s.txn?.({ when: [] })],
+    ['INVALID_ARGUMENT', (s) => s.txn?.({ then: {} })],
+    ['INVALID_ARGUMENT', (s) => s.txn?.({ then: [null] })],
+    ['INVALID_ARGUMENT', (s) => s.txn?.({ then: [{}] })],
+    ['INVALID_ARGUMENT', (s) => s.txn?.({ then: [{ put: ['a', 1], get: 'a' }] })],
+    ['INVALID_ARGUMENT', (s) => s.txn?.({ then: [{ put: 'a' }] })],
+    ['INVALID_ARGUMENT', (s) => s.txn?.({ then: [{ put: ['a', 1, 2] }] })],
+    ['INVALID_ARGUMENT', (s) => s.txn?.({ then: [{ put: ['a'] }] })],
+    ['INVALID_ARGUMENT', (s) => s.txn?.({ then: [{ put: ['a', 1], ttlSeconds: 5 }] })],
+    ['INVALID_ARGUMENT', (s) => s.txn?.({ then: [{ put: ['b', 1] }, { delete: undefined }] })],
+    ['INVALID_ARGUMENT', (s) => s.txn?.({ then: [{ list: {}, options: { limit: -1 } }] })],
+    ['INVALID_ARGUMENT', (s) => s.txn?.({ then: [{ list: 'a' }] })],
+    ['INVALID_KEY', (s) => s.txn?.({ then: [{ put: ['b', 1] }, { get: '' }] })],
+    ['INVALID_KEY', (s) => s.txn?.({ else: [{ put: ['', 1] }] })],
+    ['INVALID_ARGUMENT', (s) => s.txn?.({ if: [{ key: 'a' }] })],
+    ['INVALID_ARGUMENT', (s) => s.txn?.({ if: [{ key: 'a', version: 1, value: 1 }] })],
+    ['INVALID_ARGUMENT', (s) => s.txn?.({ if: [{ key: 'a', version: 1, is: '==' }] })],
+    ['INVALID_ARGUMENT', (s) => s.txn?.({ if: [{ key: 'a', version: -1 }] })],
+    ['INVALID_ARGUMENT', (s) => s.txn?.({ if: [{ key: 'a', lease: 1 }] })],
+    ['INVALID_ARGUMENT', (s) => s.txn?.({ if: [{ key: 'a', mod: 1 }] })],
+    ['INVALID_KEY', (s) => s.txn?.({ if: [{ key: '', version: 1 }] })],
+    ['INVALID_KEY', (s) => s.txn?.({ if: [{ key: 'a', end: '', version: 1 }] })],
+    ['LEASE_NOT_FOUND', (s) => s.txn?.({ then: [{ put: ['b', 1] }, { put: ['c', 1], lease: 5n }] })],
+    ['KEY_NOT_FOUND', (s) => s.txn?.({ then: [{ put: ['b', 1] }, { put: ['x'], ignoreValue: true }] })],
+    ['DUPLICATE_KEY', (s) => s.txn?.({ then: [{ put: ['b', 1] }, { delete: { prefix: 'b' } }] })],
+    ['INVALID_ARGUMENT', (s) => s.txn?.({ then: [{ put: ['b', 1] }] }, { prevEntry: true })],
+  ],
+  leases: [
+    ['INVALID_ARGUMENT', (s) => s.grant?.(5, { id: 0n })],
+    ['INVALID_ARGUMENT', (s) => s.grant?.(5, { id: 5 })],
+    ['INVALID_ARGUMENT', (s) => s.grant?.(5, { id: 2n ** 63n })],
+    ['INVALID_ARGUMENT', (s) => s.grant?.(5, { name: 'x' })],
+    ['LEASE_EXISTS', (s) => s.grant?.(5, { id: 7n })],
+    ['INVALID_ARGUMENT', (s) => s.lease?.(7)],
+  ],
+}
+
+/** Everything a store shows of itself. */
+function shown(store: Store) {
+  return {
+    revisions: [store.revision, store.compactRevision],
+    entries: store
+      .list()
+      .toArray()
+      .map((entry) => entry.toJSON()),
+    history: JSON.stringify(store.history({})),
+    leases: store.leases(),
+  }
+}
+
+describe.each(Object.entries(rows))('%s', (_, cases) => {
+  test('are checked, and nothing has changed', async () => {
+    const store = await openStore()
+    await store.grant(1000, { id: 7n })
+    await store.put('a', 1, { lease: 7n })
+    await store.put('b/1', 2)
+    const before = shown(store)
+    for (const [code, call] of cases) {
+      expect([String(call), await codeOf(() => call(store as unknown as Loose))]).toEqual([String(call), code])
+      expect(shown(store)).toEqual(before)
+    }
+  })
+})
+
+test('reads and watches throw, writes reject', async () => {
+  const store = await openStore()
+  expect(() => store.get('')).toThrow()
+  const loose = store as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>
+  for (const name of ['put', 'delete', 'txn', 'compact', 'sync', 'grant']) {
+    const call = loose[name]?.bind(store) as (...args: unknown[]) => Promise<unknown>
+    await expect(call(Symbol('nothing fits'), Symbol('nothing fits')), name).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    })
+  }
+})
+
+test('a codec that refuses, or gives no bytes, is told with its reason', async () => {
+  const reason = new Error('not today')
+  const refusing = {
+    ...utf8,
+    encode() {
+      throw reason
+    },
+  }
+  const store = await openStore<string>({ values: refusing })
+  await expect(store.put('a', 'b')).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', cause: reason })
+  await expect(store.txn({ if: [{ key: 'a', value: 'b' }] })).rejects.toMatchObject({ cause: reason })
+  const odd = await openStore<string>({ values: { ...utf8, encode: (value) => value as unknown as Uint8Array } })
+  expect(await codeOf(() => odd.put('a', 'b'))).toBe('INVALID_ARGUMENT')
+  const texts = await openStore<string>({ values: utf8 })
+  expect(await codeOf(() => texts.put('a', lone))).toBe('INVALID_ARGUMENT')
+  const raw = await openStore<Uint8Array>({ values: bytes })
+  expect(await codeOf(() => raw.put('a', 'text' as unknown as Uint8Array))).toBe('INVALID_ARGUMENT')
+  expect([store.revision, odd.revision, texts.revision, raw.revision]).toEqual([1, 1, 1, 1])
+})
+
+test('options of open', async () => {
+  const bad: Record<string, unknown[]> = {
+    name: ['', 5, lone],
+    storage: [null, {}, 'memory', { open() {} }, { ...memory(), maxBlobBytes: 0 }, { ...memory(), maxBlobBytes: 1.5 }],
+    durability: ['none', null, true],
+    values: ['json', {}, { encode() {} }],
+    keys: ['text', null],
+    signal: [{}, null],
+    retention: [{}],
+    maxBytes: [1],
+    toString: [1],
+  }
+  for (const [name, values] of Object.entries(bad)) {
+    for (const value of values) {
+      expect([name, value, await codeOf(() => open({ wasm, [name]: value } as object))]).toEqual([
+        name,
+        value,
+        'INVALID_ARGUMENT',
+      ])
+    }
+  }
+  expect(await codeOf(() => open(JSON.parse('{"__proto__": {"name": "x"}}') as object))).toBe('INVALID_ARGUMENT')
+  expect(await codeOf(() => open([] as object))).toBe('INVALID_ARGUMENT')
+})
+
+test('options are own properties: what a prototype carries does not count', async () => {
+  const store = await openStore<number>()
+  await store.put('a', 1)
+  await store.put('a', 2)
+  const inherited = Object.create({ revision: 2, nonsense: true }) as { revision?: number }
+  expect(store.get('a', inherited)).toBe(2)
+  expect(store.get('a', { revision: undefined })).toBe(2)
+})

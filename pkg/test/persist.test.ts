@@ -1,0 +1,248 @@
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { RevkvError } from '../src/index.js'
+import { memory } from '../src/storage/memory.js'
+import { codeOf, Gate, openStore, turn } from './open.js'
+
+describe('the group commit', () => {
+  test('writers that wait together share one batch', async () => {
+    const gate = new Gate()
+    const store = await openStore<number>({ storage: gate })
+    await store.sync()
+    gate.batches.length = 0
+    await Promise.all(Array.from({ length: 100 }, (_, i) => store.put(`k${i}`, i)))
+    expect(gate.batches).toHaveLength(1)
+    expect(store.durableRevision).toBe(101)
+  })
+
+  test('what comes while a batch is written is the next batch', async () => {
+    const gate = new Gate()
+    const store = await openStore<number>({ storage: gate })
+    await store.sync()
+    gate.batches.length = 0
+    gate.hold()
+    const first = store.put('a', 0)
+    await turn()
+    const rest = Array.from({ length: 50 }, (_, i) => store.put('a', i))
+    await turn()
+    expect([gate.batches.length, store.durableRevision, store.get('a')]).toEqual([1, 1, 49])
+    gate.lift()
+    await Promise.all([first, ...rest])
+    expect([gate.batches.length, store.durableRevision]).toEqual([2, 52])
+  })
+
+  test('tells how far the storage has come', async () => {
+    const store = await openStore<number>({ storage: memory() })
+    const told: number[] = []
+    store.addEventListener('durable', (event) => told.push(event.detail.revision))
+    await Promise.all([store.put('a', 1), store.put('a', 2)])
+    await store.put('a', 3)
+    await store.grant(100)
+    await store.sync()
+    expect(told.filter((revision) => revision > 1)).toEqual([3, 4])
+  })
+
+  test('a lease is durable when its grant resolves, though it makes no revision', async () => {
+    const gate = new Gate()
+    const store = await openStore<number>({ storage: gate })
+    await store.sync()
+    gate.hold()
+    let granted = false
+    const grant = store.grant(100).then(() => {
+      granted = true
+    })
+    await turn()
+    expect([granted, store.leases().length]).toEqual([false, 1])
+    gate.lift()
+    await grant
+  })
+
+  test('a value larger than a blob is written in pieces', async () => {
+    const gate = new Gate()
+    const store = await openStore<string>({ storage: gate })
+    const large = 'x'.repeat(gate.maxBlobBytes * 3)
+    await store.put('a', large)
+    await store.close()
+    expect((await openStore<string>({ storage: gate })).get('a')).toBe(large)
+  })
+})
+
+describe('durability', () => {
+  test('each level is asked of the storage as the strongest that waits for the batch', async () => {
+    const gate = new Gate()
+    const store = await openStore<number>({ storage: gate, durability: 'relaxed' })
+    await store.sync()
+    const asked = async (...puts: Parameters<typeof store.put>[2][]) => {
+      gate.batches.length = 0
+      await Promise.all(puts.map((options) => store.put('a', 1, options)))
+      await turn()
+      return gate.batches.map((batch) => batch.durability)
+    }
+    expect(await asked({})).toEqual(['relaxed'])
+    expect(await asked({ durability: 'strict' })).toEqual(['strict'])
+    expect(await asked({ durability: 'memory' })).toEqual(['relaxed'])
+    expect(await asked({}, { durability: 'strict' }, { durability: 'memory' })).toEqual(['strict'])
+  })
+
+  test('memory resolves when applied, the others when the storage has it', async () => {
+    const gate = new Gate()
+    const store = await openStore<number>({ storage: gate })
+    await store.sync()
+    gate.hold()
+    await store.put('a', 1, { durability: 'memory' })
+    expect(store.durableRevision).toBe(1)
+    const order: string[] = []
+    const relaxed = store.put('a', 2, { durability: 'relaxed' }).then(() => order.push('relaxed'))
+    await turn()
+    order.push('lifted')
+    gate.lift()
+    await relaxed
+    expect(order).toEqual(['lifted', 'relaxed'])
+  })
+
+  test('sync flushes what went out relaxed, and does nothing when there is nothing', async () => {
+    const gate = new Gate()
+    const store = await openStore<number>({ storage: gate, durability: 'relaxed' })
+    await store.put('a', 1)
+    gate.batches.length = 0
+    expect(await store.sync({ durability: 'relaxed' })).toBe(2)
+    expect(gate.batches).toEqual([])
+    expect(await store.sync()).toBe(2)
+    expect(gate.batches).toEqual([{ puts: 0, bytes: 0, durability: 'strict' }])
+    await store.sync()
+    expect(gate.batches).toHaveLength(1)
+  })
+
+  test('without a storage everything is durable at once', async () => {
+    const store = await openStore<number>()
+    await store.put('a', 1, { durability: 'strict' })
+    expect([store.durableRevision, await store.sync()]).toEqual([2, 2])
+  })
+
+  test('a write that changes nothing still waits for what it has seen', async () => {
+    const gate = new Gate()
+    const store = await openStore<number>({ storage: gate })
+    await store.sync()
+    gate.hold()
+    const put = store.put('a', 1)
+    await turn()
+    let answered = false
+    const read = store.txn({ then: [{ get: 'a' }] }).then(() => {
+      answered = true
+    })
+    await turn()
+    expect(answered).toBe(false)
+    gate.lift()
+    await Promise.all([put, read])
+  })
+
+  test('a signal ends the waiting, not the write', async () => {
+    const gate = new Gate()
+    const store = await openStore<number>({ storage: gate })
+    await store.sync()
+    gate.hold()
+    const controller = new AbortController()
+    const put = store.put('a', 1, { signal: controller.signal })
+    await turn()
+    controller.abort('no patience')
+    await expect(put).rejects.toBe('no patience')
+    gate.lift()
+    await store.sync()
+    await store.close()
+    expect((await openStore<number>({ storage: gate })).get('a')).toBe(1)
+  })
+})
+
+describe('a storage that fails', () => {
+  const rows: [failure: Error, first: string][] = [
+    [new Error('gone'), 'STORAGE_LOST'],
+    [Object.assign(new Error('full'), { name: 'QuotaExceededError' }), 'QUOTA_EXCEEDED'],
+    [new RevkvError('NOT_LEADER', 'deposed'), 'NOT_LEADER'],
+  ]
+  test.each(rows)('%s: who waits is told, nothing more is written, reads go on', async (failure, first) => {
+    const medium = memory()
+    const gate = new Gate(medium)
+    const store = await openStore<number>({ storage: gate })
+    const errors: unknown[] = []
+    store.addEventListener('error', (event) => errors.push((event.detail.error as RevkvError).code))
+    await store.put('a', 1)
+    gate.refusal = failure
+    gate.hold()
+    const taken = store.put('a', 2)
+    await turn()
+    const queued = store.put('a', 3)
+    gate.lift()
+    const codes = [await codeOf(() => taken), await codeOf(() => queued)]
+    expect([codes, errors]).toEqual([[first, first], [first]])
+
+    gate.refusal = undefined
+    const batches = gate.batches.length
+    for (const call of [() => store.put('a', 4), () => store.grant(5), () => store.sync(), () => store.compact(2)]) {
+      expect(await codeOf(call)).toBe('STORAGE_LOST')
+    }
+    expect([gate.batches.length, store.get('a'), store.durableRevision]).toEqual([batches, 3, 2])
+    await store.close()
+    expect(gate.closed).toBe(1)
+    expect((await openStore<number>({ storage: medium })).get('a')).toBe(1)
+  })
+
+  test('a lease that is due then stays: an expiry is a write', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
+    onTestFinished(() => {
+      vi.useRealTimers()
+    })
+    const gate = new Gate()
+    const store = await openStore<number>({ storage: gate })
+    store.addEventListener('error', () => {})
+    await store.put('a', 1, { ttlSeconds: 1 })
+    gate.refusal = new Error('gone')
+    expect(await codeOf(() => store.put('b', 1))).toBe('STORAGE_LOST')
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(store.get('a')).toBe(1)
+  })
+
+  test('at the opening is told, and lets go of what was opened', async () => {
+    const cause = new Error('no medium')
+    const broken = Object.assign(memory(), { open: () => Promise.reject(cause) })
+    await expect(openStore({ storage: broken })).rejects.toMatchObject({ code: 'STORAGE_LOST', cause })
+
+    let closed = 0
+    const unreadable = Object.assign(memory(), {
+      open: async () => ({
+        read: () => ({ [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(cause) }) }),
+        write: async () => {},
+        bytesUsed: async () => undefined,
+        close: async () => {
+          closed++
+        },
+      }),
+    })
+    await expect(openStore({ storage: unreadable })).rejects.toMatchObject({ code: 'STORAGE_LOST', cause })
+    expect(closed).toBe(1)
+  })
+
+  test('damaged bytes are named, not served', async () => {
+    const storage = memory()
+    const store = await openStore<string>({ storage })
+    await store.put('a', 'value')
+    await store.close()
+    const handle = await storage.open('revkv')
+    for await (const { id, bytes } of handle.read()) {
+      bytes[bytes.length - 1] = (bytes.at(-1) as number) ^ 1
+      await handle.write({ epoch: 1_000, put: [{ id, bytes }], delete: [] }, 'strict')
+    }
+    const error = await openStore({ storage }).catch((e: unknown) => e)
+    expect(error).toMatchObject({ code: 'CORRUPT' })
+  })
+
+  test('a second opener of one medium deposes the first', async () => {
+    const storage = memory()
+    const first = await openStore<number>({ storage })
+    await first.put('a', 1)
+    first.addEventListener('error', () => {})
+    const second = await openStore<number>({ storage })
+    await second.put('a', 2)
+    expect(await codeOf(() => first.put('a', 3))).toBe('NOT_LEADER')
+    await second.close()
+    expect((await openStore<number>({ storage })).get('a')).toBe(2)
+  })
+})

@@ -1,0 +1,84 @@
+// Read by the compiler only: `npm run typecheck`.
+
+import {
+  type Change,
+  type Compare,
+  json,
+  type Lease,
+  open,
+  type RevkvError,
+  type Store,
+  type TxnOp,
+  utf8,
+  type WatchBatch,
+} from '../src/index.js'
+import { indexedDb } from '../src/storage/indexeddb.js'
+import { memory } from '../src/storage/memory.js'
+
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+function is<T extends true>(): T | undefined {
+  return undefined
+}
+
+interface User {
+  name: string
+}
+
+export async function types(lease: Lease): Promise<void> {
+  const store = await open<User>({ storage: indexedDb(), durability: 'relaxed', keys: 'utf8' })
+  is<Equal<typeof store, Store<User>>>()
+  const texts = await open({ values: utf8, storage: memory() })
+  is<Equal<typeof texts, Store<string>>>()
+  const anything = await open()
+  is<Equal<typeof anything, Store<unknown>>>()
+  await open({ values: json })
+
+  const user = store.get('u')
+  is<Equal<typeof user, User | undefined>>()
+  const users = store.getMany(['u', new Uint8Array(1)], { revision: 2 })
+  is<Equal<typeof users, (User | undefined)[]>>()
+  for (const entry of store.list({ prefix: 'u/' }, { sortBy: 'version', limit: 1 }))
+    is<Equal<typeof entry.value, User>>()
+  for (const change of store.history('u')) {
+    is<Equal<typeof change, Change<User>>>()
+    if (change.type === 'put') is<Equal<typeof change.entry.value, User>>()
+    else is<Equal<typeof change.modRevision, number>>()
+  }
+
+  await store.put('u', { name: 'ada' }, { lease, prevEntry: true })
+  await store.put('u', undefined, { ignoreValue: true })
+  // @ts-expect-error: a value is needed unless it is ignored
+  await store.put('u', undefined)
+  // @ts-expect-error: not a User
+  await store.put('u', { nome: 'ada' })
+  // @ts-expect-error: no such option
+  await store.put('u', { name: 'ada' }, { ttl: 5 })
+  // @ts-expect-error: keys are text or bytes
+  store.get(5)
+  // @ts-expect-error: not in this version
+  await open({ retention: { revisions: 5 } })
+
+  const compare: Compare<User>[] = [
+    { key: 'u', version: 0 },
+    { key: 'u', end: '\0', lease: 0n, is: '!=' },
+  ]
+  // @ts-expect-error: something to compare with is needed
+  const nothing: Compare<User> = { key: 'u' }
+  const then: TxnOp<User>[] = [
+    { put: ['u', { name: 'ada' }], lease: 5n },
+    { put: ['u'], ignoreValue: true },
+    { get: 'u' },
+    { txn: { if: [nothing] } },
+  ]
+  const { results } = await store.txn({ if: compare, then })
+  const [first] = results
+  if (first && 'get' in first) is<Equal<typeof first.get, ReturnType<typeof store.entry>>>()
+
+  for await (const batch of store.watch({}, { from: 1, only: 'put' })) is<Equal<typeof batch, WatchBatch<User>>>()
+  store.on('u', ({ revision, changes }) => [revision, changes], { onError: (e) => is<Equal<typeof e, RevkvError>>() })
+  store.addEventListener('durable', (event) => is<Equal<typeof event.detail.revision, number>>())
+  store.addEventListener('anything', (event) => is<Equal<typeof event, Event>>())
+
+  await using scoped = await store.grant(5, { id: 1n })
+  is<Equal<typeof scoped, Lease>>()
+}

@@ -1,0 +1,69 @@
+// Serves the playground, the package and the tests' pages as a static host would: / is www, /revkv/ is pkg/dist.
+import { existsSync } from 'node:fs'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import sirv from 'sirv'
+
+const root = new URL('../../', import.meta.url)
+
+/** What a served page cannot do without, and the command that makes it. */
+const built = { 'pkg/dist/index.js': 'npm run build -w pkg', 'www/dist/playground.js': 'node www/build.mjs' }
+
+const portsTriedMax = 20
+
+export interface StaticServer {
+  readonly url: string
+  close(): Promise<void>
+}
+
+/** Listens on 127.0.0.1 at `port` or the next free one; 0 = any. */
+export async function serve(port = 0): Promise<StaticServer> {
+  for (const [file, command] of Object.entries(built)) {
+    if (!existsSync(new URL(file, root))) throw new Error(`${file} is missing: run "${command}" first`)
+  }
+  const server = createServer(files())
+  await listen(server, port, port + portsTriedMax)
+  const { port: taken } = server.address() as AddressInfo
+  return { url: `http://127.0.0.1:${taken}/`, close: () => close(server) }
+}
+
+function files(): RequestListener {
+  const folder = (path: string) => sirv(fileURLToPath(new URL(path, root)), { dev: true })
+  const www = folder('www')
+  const mounts = [
+    { prefix: '/revkv/', handle: folder('pkg/dist') },
+    { prefix: '/pages/', handle: folder('tests/browser/pages') },
+  ]
+  return (request, response) => {
+    const url = request.url ?? '/'
+    const mount = mounts.find(({ prefix }) => url.startsWith(prefix))
+    if (mount) request.url = url.slice(mount.prefix.length - 1)
+    const handle = mount?.handle ?? www
+    handle(request, response, () => {
+      response.statusCode = 404
+      response.end()
+    })
+  }
+}
+
+function listen(server: Server, port: number, portMax: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const failed = (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EADDRINUSE' || port === portMax) reject(error)
+      else listen(server, port + 1, portMax).then(resolve, reject)
+    }
+    server.once('error', failed)
+    server.listen(port, '127.0.0.1', () => {
+      server.off('error', failed)
+      resolve()
+    })
+  })
+}
+
+function close(server: Server): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.close((error) => (error ? reject(error) : resolve()))
+    server.closeAllConnections()
+  })
+}
