@@ -1,0 +1,106 @@
+//! The build chain: engine -> wasm -> bindings -> package -> pages.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use xshell::cmd;
+
+use crate::project::{Project, cargo_home};
+use crate::setup::{Piece, browser, ensure_all, node, rust};
+use crate::stamp::Work;
+
+/// What the chain needs from the machine.
+pub const NEEDS: &[&Piece] = &[&rust::WASM_TARGET, &rust::WASM_BINDGEN, &node::NODE, &node::NPM_PACKAGES];
+
+/// What the chain needs, and a browser for what it built.
+pub const NEEDS_AND_BROWSER: &[&Piece] =
+    &[&browser::CHROMIUM, &rust::WASM_TARGET, &rust::WASM_BINDGEN, &node::NODE, &node::NPM_PACKAGES];
+
+/// The features that rustc enables for wasm32 without being asked, which wasm-opt has to be told.
+const WASM_OPT_FLAGS: &[&str] = &[
+    "-O3",
+    "--enable-bulk-memory",
+    "--enable-multivalue",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+];
+
+/// The command: set-up, then the chain.
+pub fn run(project: &Project) -> Result<ExitCode> {
+    ensure_all(project, NEEDS)?;
+    build(project)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds everything that is served or published. What has not changed is not built again.
+pub fn build(project: &Project) -> Result<()> {
+    engine(project).context("the engine does not compile for wasm")?;
+    bindings(project).context("the bindings could not be generated")?;
+    package(project).context("the npm package does not build")?;
+    pages(project).context("the pages do not build")?;
+    Ok(())
+}
+
+fn engine(project: &Project) -> Result<()> {
+    // Panic messages name source files: by the same names on every machine, so that the same source is the same wasm.
+    let (cargo_home, root) = (cargo_home()?, &project.root);
+    let remap = |path: &Path, name: &str| format!("--remap-path-prefix={}={name}", path.display());
+    let flags = [remap(&cargo_home, "/cargo"), remap(root, "/revkv")].join("\x1f");
+    let build = cmd!(project.shell, "cargo build --release --target wasm32-unknown-unknown --lib -p revkv");
+    Ok(build.env("CARGO_ENCODED_RUSTFLAGS", flags).run()?)
+}
+
+fn bindings(project: &Project) -> Result<()> {
+    let wasm = project.target.join("wasm32-unknown-unknown/release/revkv.wasm");
+    let out = project.root.join("pkg/wasm");
+    let bindgen = rust::wasm_bindgen_dir(project)?.join("wasm-bindgen");
+    let flags = ["--target", "web", "--omit-default-module-path", "--out-name", "revkv", "--out-dir"];
+    let work = Work {
+        name: "bindings",
+        recipe: format!("{} {flags:?} {WASM_OPT_FLAGS:?}", bindgen.display()),
+        inputs: vec![wasm.clone(), project.root.join("package-lock.json")],
+        outputs: vec![out.clone()],
+    };
+    work.once(project, || {
+        cmd!(project.shell, "{bindgen} {flags...} {out} {wasm}").run()?;
+        let generated = out.join("revkv_bg.wasm");
+        Ok(cmd!(project.shell, "node_modules/.bin/wasm-opt {WASM_OPT_FLAGS...} {generated} -o {generated}").run()?)
+    })
+}
+
+fn package(project: &Project) -> Result<()> {
+    let work = Work {
+        name: "package",
+        recipe: "npm run build -w pkg".to_string(),
+        inputs: sources(project, "pkg", &["dist", "node_modules", "test"])?,
+        outputs: vec![project.root.join("pkg/dist")],
+    };
+    work.once(project, || Ok(cmd!(project.shell, "npm run build -w pkg").run()?))
+}
+
+fn pages(project: &Project) -> Result<()> {
+    let work = Work {
+        name: "pages",
+        recipe: "node www/build.mjs".to_string(),
+        inputs: sources(project, "www", &["dist"])?,
+        outputs: vec![project.root.join("www/dist")],
+    };
+    work.once(project, || Ok(cmd!(project.shell, "node www/build.mjs").run()?))
+}
+
+/// What a folder is built from: everything in it but what is built, and the versions of the tools.
+fn sources(project: &Project, folder: &str, generated: &[&str]) -> Result<Vec<PathBuf>> {
+    let mut sources = vec![project.root.join("package-lock.json")];
+    for entry in fs::read_dir(project.root.join(folder))? {
+        let entry = entry?;
+        if !generated.iter().any(|name| entry.file_name() == *name) {
+            sources.push(entry.path());
+        }
+    }
+    sources.sort();
+    Ok(sources)
+}

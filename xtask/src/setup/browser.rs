@@ -1,0 +1,71 @@
+//! Chromium and its driver: the ones the environment names, else those on PATH, else from apt where that may be used.
+
+use std::env;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use xshell::cmd;
+
+use super::Piece;
+use crate::project::{Project, on_path};
+
+/// The browser of the demo and of the browser tests.
+pub const CHROMIUM: Piece =
+    Piece { name: "chromium", find: find_chromium, install: install_with_apt, variable: Some("CHROME") };
+
+/// What drives it for wasm-bindgen's tests.
+pub const CHROMEDRIVER: Piece =
+    Piece { name: "chromedriver", find: find_chromedriver, install: install_with_apt, variable: Some("CHROMEDRIVER") };
+
+/// Names on PATH, then the places where macOS keeps programs.
+const CHROMIUM_NAMES: [&str; 6] = [
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+];
+
+fn find_chromium(_: &Project) -> Result<Option<String>> {
+    find("CHROME", &CHROMIUM_NAMES)
+}
+
+fn find_chromedriver(_: &Project) -> Result<Option<String>> {
+    find("CHROMEDRIVER", &["chromedriver", "chromium.chromedriver"])
+}
+
+fn find(variable: &str, names: &[&str]) -> Result<Option<String>> {
+    if let Ok(path) = env::var(variable) {
+        ensure!(Path::new(&path).is_file(), "{variable} names {path}, and there is no such file");
+        return Ok(Some(path));
+    }
+    // An absolute name joined to a folder of PATH stays what it is.
+    Ok(names.iter().find_map(|name| on_path(name)).map(|path| path.display().to_string()))
+}
+
+fn install_with_apt(project: &Project) -> Result<()> {
+    let Some((program, prefix)) = apt_get(project) else {
+        bail!(
+            "install Chromium and chromedriver of the same version (Debian: `apt-get install chromium chromium-driver`) \
+             and have them on PATH, or name them in the environment variables CHROME and CHROMEDRIVER"
+        );
+    };
+    let shell = &project.shell;
+    cmd!(shell, "{program} {prefix...} update").run()?;
+    let install = cmd!(shell, "{program} {prefix...} install -y --no-install-recommends chromium chromium-driver");
+    install
+        .run()
+        .context("chromium and chromium-driver could not be installed; they can be named in CHROME and CHROMEDRIVER")
+}
+
+/// How to call apt-get as root without being asked for a password; `None` where it cannot be.
+fn apt_get(project: &Project) -> Option<(&'static str, &'static [&'static str])> {
+    on_path("apt-get")?;
+    if cmd!(project.shell, "id -u").quiet().read().is_ok_and(|id| id == "0") {
+        return Some(("apt-get", &[]));
+    }
+    on_path("sudo")?;
+    let sudo = cmd!(project.shell, "sudo -n true").quiet().ignore_stdout().ignore_stderr();
+    sudo.run().is_ok().then_some(("sudo", &["-n", "apt-get"]))
+}

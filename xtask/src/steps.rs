@@ -1,0 +1,180 @@
+//! The test steps: each has a name, and can be repeated alone by it.
+
+use anyhow::Result;
+use xshell::cmd;
+
+use crate::project::{Project, on_path};
+use crate::setup::{Piece, browser, node, rust};
+use crate::{advisories, build, sizes};
+
+/// One named check.
+pub struct Step {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// What it checks, in a line.
+    pub about: &'static str,
+    /// What it needs from the machine.
+    pub needs: &'static [&'static Piece],
+    /// Whether it needs the built package, too.
+    pub needs_build: bool,
+    /// The check. An error is a failure.
+    pub run: fn(&Project) -> Result<Outcome>,
+}
+
+/// What a step that did not fail has to say.
+pub enum Outcome {
+    /// All is well.
+    Passed,
+    /// Nothing was checked, for this reason. Counts neither as passed nor as failed.
+    NotChecked(String),
+}
+
+/// All steps, quick and telling ones first.
+pub const STEPS: &[Step] = &[
+    Step { name: "fmt", about: "Rust is formatted", needs: &[&rust::RUSTFMT], needs_build: false, run: fmt },
+    Step {
+        name: "clippy",
+        about: "no lint in Rust, on the host and for wasm",
+        needs: &[&rust::CLIPPY, &rust::WASM_TARGET],
+        needs_build: false,
+        run: clippy,
+    },
+    Step {
+        name: "rust",
+        about: "the Rust tests, and the examples in the docs",
+        needs: &[],
+        needs_build: false,
+        run: rust_tests,
+    },
+    Step {
+        name: "wasm",
+        about: "the binding's tests, in a headless browser",
+        needs: &[&rust::WASM_TARGET, &rust::WASM_BINDGEN, &browser::CHROMIUM, &browser::CHROMEDRIVER],
+        needs_build: false,
+        run: wasm_tests,
+    },
+    Step {
+        name: "lint",
+        about: "TypeScript is formatted and without lint",
+        needs: &[&node::NODE, &node::NPM_PACKAGES],
+        needs_build: false,
+        run: lint,
+    },
+    Step {
+        name: "types",
+        about: "TypeScript is well typed: package, pages and tests",
+        needs: build::NEEDS,
+        needs_build: true,
+        run: types,
+    },
+    Step {
+        name: "package",
+        about: "the npm package's tests",
+        needs: build::NEEDS,
+        needs_build: true,
+        run: package_tests,
+    },
+    Step {
+        name: "browser",
+        about: "the pages end to end, in a headless browser",
+        needs: build::NEEDS_AND_BROWSER,
+        needs_build: true,
+        run: browser_tests,
+    },
+    Step {
+        name: "traces",
+        about: "what a real etcd answered, through the npm package",
+        needs: build::NEEDS_AND_BROWSER,
+        needs_build: true,
+        run: traces,
+    },
+    Step {
+        name: "deny",
+        about: "dependencies: licences, sources and bans",
+        needs: &[&rust::CARGO_DENY],
+        needs_build: false,
+        run: deny,
+    },
+    Step {
+        name: "advisories",
+        about: "dependencies: security advisories",
+        needs: &[&rust::CARGO_DENY],
+        needs_build: false,
+        run: advisories::check,
+    },
+    Step {
+        name: "sizes",
+        about: "the package is within its size budget",
+        needs: build::NEEDS,
+        needs_build: true,
+        run: package_sizes,
+    },
+];
+
+fn fmt(project: &Project) -> Result<Outcome> {
+    cmd!(project.shell, "cargo fmt --all --check").run()?;
+    Ok(Outcome::Passed)
+}
+
+fn clippy(project: &Project) -> Result<Outcome> {
+    cmd!(project.shell, "cargo clippy --workspace --all-targets -- -D warnings").run()?;
+    let wasm = ["--target", "wasm32-unknown-unknown", "--lib", "--test", "web"];
+    cmd!(project.shell, "cargo clippy -p revkv {wasm...} -- -D warnings").run()?;
+    Ok(Outcome::Passed)
+}
+
+fn rust_tests(project: &Project) -> Result<Outcome> {
+    if on_path("cargo-nextest").is_some() {
+        cmd!(project.shell, "cargo nextest run --workspace --no-fail-fast").run()?;
+    } else {
+        cmd!(project.shell, "cargo test --workspace --all-targets --no-fail-fast").run()?;
+    }
+    cmd!(project.shell, "cargo test --workspace --doc").run()?;
+    Ok(Outcome::Passed)
+}
+
+fn wasm_tests(project: &Project) -> Result<Outcome> {
+    let runner = rust::wasm_bindgen_dir(project)?.join("wasm-bindgen-test-runner");
+    let test = cmd!(project.shell, "cargo test -p revkv --target wasm32-unknown-unknown --test web");
+    // Seconds for all tests together; the runner's own 20 are few where two browsers share a core.
+    test.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner).env("WASM_BINDGEN_TEST_TIMEOUT", "120").run()?;
+    Ok(Outcome::Passed)
+}
+
+fn lint(project: &Project) -> Result<Outcome> {
+    cmd!(project.shell, "node_modules/.bin/biome ci --colors=off").run()?;
+    Ok(Outcome::Passed)
+}
+
+fn types(project: &Project) -> Result<Outcome> {
+    cmd!(project.shell, "node_modules/.bin/tsc --project pkg --noEmit").run()?;
+    cmd!(project.shell, "node_modules/.bin/tsc --project . --noEmit").run()?;
+    Ok(Outcome::Passed)
+}
+
+fn package_tests(project: &Project) -> Result<Outcome> {
+    cmd!(project.shell, "npm test -w pkg").run()?;
+    Ok(Outcome::Passed)
+}
+
+fn browser_tests(project: &Project) -> Result<Outcome> {
+    cmd!(project.shell, "node_modules/.bin/vitest run --root tests/browser").run()?;
+    Ok(Outcome::Passed)
+}
+
+fn traces(project: &Project) -> Result<Outcome> {
+    cmd!(project.shell, "node --import tsx tests/replay/main.ts tests/traces").run()?;
+    Ok(Outcome::Passed)
+}
+
+fn deny(project: &Project) -> Result<Outcome> {
+    advisories::cargo_deny(project, &["check", "bans", "licenses", "sources"])?;
+    Ok(Outcome::Passed)
+}
+
+fn package_sizes(project: &Project) -> Result<Outcome> {
+    let sizes = sizes::measure(project)?;
+    println!("{sizes}");
+    sizes.check()?;
+    Ok(Outcome::Passed)
+}
