@@ -9,8 +9,8 @@ use crate::error::Error;
 use crate::journal::{BLOB_BYTES_MIN, Entry, Journal, Ready, Recovery};
 use crate::lease::{LeaseInfo, Lessor};
 use crate::mvcc::{
-    DeleteRange, DeleteRangeResponse, Event, History, KeyValue, LeaseId, Leases, Put, PutResponse, Range,
-    RangeResponse, Store, Txn, TxnResponse,
+    DeleteRange, DeleteRangeResponse, Difference, Event, Hash, History, KeyRange, KeyValue, LeaseId, Leases, Limits,
+    Put, PutResponse, Range, RangeResponse, Since, SinceResponse, Size, Store, Txn, TxnResponse,
 };
 use crate::watch::{Watch, WatchResponse, WatcherId, Watchers};
 
@@ -22,6 +22,8 @@ pub struct EngineOptions {
     /// The largest blob that the medium takes; 0: nothing is stored, and nothing ever comes out of
     /// [`Engine::take_ready`].
     pub blob_bytes_max: usize,
+    /// What the store takes at most.
+    pub limits: Limits,
 }
 
 /// Something that may change the store.
@@ -54,6 +56,13 @@ pub enum Request<'a> {
     LeaseKeepAlive {
         /// Its id.
         id: LeaseId,
+    },
+    /// Puts a range back to how it was at a revision, by an ordinary write. Keys keep the lease they have.
+    RestoreTo {
+        /// The keys.
+        keys: KeyRange<'a>,
+        /// The revision to take the values from.
+        revision: u64,
     },
 }
 
@@ -92,6 +101,26 @@ pub enum Response {
         /// What the lease has again.
         ttl_seconds: u64,
     },
+    /// Of putting a range back.
+    RestoreTo {
+        /// The store's revision.
+        revision: u64,
+    },
+}
+
+/// How much an engine holds.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Stats {
+    /// Keys there now.
+    pub keys: usize,
+    /// Changes kept.
+    pub revisions: usize,
+    /// What keys and changes are counted as: see [`Engine::stats`].
+    pub bytes: usize,
+    /// Watchers.
+    pub watchers: usize,
+    /// Leases.
+    pub leases: usize,
 }
 
 /// A versioned key-value store as a state machine.
@@ -116,8 +145,8 @@ impl Engine {
     /// something stored.
     pub fn new(options: EngineOptions) -> Self {
         Self {
+            store: Store::new(options.limits),
             options,
-            store: Store::default(),
             lessor: Lessor::default(),
             watchers: Watchers::default(),
             recovery: Recovery::default(),
@@ -164,7 +193,7 @@ impl Engine {
         }
         self.durable = self.store.current();
         let recovery = std::mem::take(&mut self.recovery);
-        let EngineOptions { incarnation, blob_bytes_max } = self.options;
+        let EngineOptions { incarnation, blob_bytes_max, .. } = self.options;
         match blob_bytes_max {
             0 => {}
             1..BLOB_BYTES_MIN => {
@@ -219,6 +248,52 @@ impl Engine {
         self.store.history(history)
     }
 
+    /// The changes of a range since a revision, in portions of whole revisions.
+    ///
+    /// # Errors
+    /// `INVALID_KEY`, `COMPACTED`, `FUTURE_REVISION`.
+    pub fn since(&self, since: &Since<'_>) -> Result<SinceResponse<'_>, Error> {
+        self.store.since(since)
+    }
+
+    /// What differs in a range between two revisions (0: now), in key order.
+    ///
+    /// # Errors
+    /// `INVALID_KEY`, `COMPACTED`, `FUTURE_REVISION`.
+    pub fn diff(&self, keys: KeyRange<'_>, from: u64, to: u64) -> Result<Vec<Difference<'_>>, Error> {
+        self.store.diff(keys, from, to)
+    }
+
+    /// A number for the history up to a revision (0: now): the same as etcd's HashKV gives for the same one.
+    ///
+    /// # Errors
+    /// `COMPACTED`, `FUTURE_REVISION`.
+    pub fn hash(&self, revision: u64) -> Result<Hash, Error> {
+        self.store.hash(revision)
+    }
+
+    /// Keeps a revision (0: now) readable whatever is compacted, until it is released. Gives the revision, at which any
+    /// read may ask. It costs a number; writes do not notice it.
+    ///
+    /// # Errors
+    /// `COMPACTED`, `FUTURE_REVISION`.
+    pub fn snapshot(&mut self, revision: u64) -> Result<u64, Error> {
+        self.store.pin(revision)
+    }
+
+    /// Releases one snapshot of a revision. `false`: there is none. What only it kept is removed by
+    /// [`Engine::compact_step`].
+    pub fn release_snapshot(&mut self, revision: u64) -> bool {
+        self.store.unpin(revision)
+    }
+
+    /// How much is held. `bytes` is counted, not measured: 64 and the key's length for a key, 16 for each change of it,
+    /// 57 and the lengths of key and value for each record; a deleted key counts while a change of it is kept.
+    pub fn stats(&self) -> Stats {
+        let Size { keys, revisions, bytes } = self.store.size();
+        Stats { keys, revisions, bytes, watchers: self.watchers.len(), leases: self.lessor.len() }
+    }
+
     /// Applies a request whole, or fails and changes nothing. `now_ms` counts from the epoch of Unix.
     ///
     /// # Errors
@@ -230,6 +305,9 @@ impl Engine {
                 self.write(|store, _| store.delete_range(&delete)).map(Response::DeleteRange)
             }
             Request::Txn(txn) => self.write(|store, leases| store.txn(&txn, leases)).map(Response::Txn),
+            Request::RestoreTo { keys, revision } => {
+                self.write(|store, _| store.restore_to(keys, revision)).map(|revision| Response::RestoreTo { revision })
+            }
             Request::Compact { revision } => self.compact(revision),
             Request::LeaseGrant { id, ttl_seconds } => self.grant(id, ttl_seconds, now_ms),
             Request::LeaseRevoke { id } => self.revoke(id),
@@ -301,11 +379,6 @@ impl Engine {
     /// `COMPACTED` when compaction has overtaken the watcher, which ends it.
     pub fn take_events(&mut self, id: WatcherId, up_to: u64, events_max: usize) -> Result<WatchResponse<'_>, Error> {
         self.watchers.take(id, up_to, events_max, &self.store)
-    }
-
-    /// The number of watchers.
-    pub fn watchers(&self) -> usize {
-        self.watchers.len()
     }
 
     /// What to write: all that was committed since the last call, as one batch.
@@ -391,7 +464,8 @@ impl Engine {
         for (id, ttl_seconds, deadline_ms) in self.lessor.iter() {
             journal.push(&Entry::Lease { id, ttl_seconds, deadline_ms });
         }
-        for record in self.store.records_from(0) {
+        // Not what is left over for snapshots: they end with this process.
+        for record in self.store.records_from(0).filter(|record| self.store.keeps(record)) {
             journal.push(&Entry::Record(record));
         }
     }

@@ -38,11 +38,18 @@ pub enum Error {
     DuplicateKey,
     /// More operations in one level of a transaction than [`crate::OPERATIONS_MAX`] leaves room for.
     TooManyOperations,
-    /// A request larger than [`crate::REQUEST_BYTES_MAX`].
+    /// A request larger than [`crate::REQUEST_BYTES_MAX`], or an answer larger than [`crate::RESPONSE_BYTES_MAX`].
     TooLarge {
-        /// The size of the request: its keys and values.
+        /// The size of its keys and values.
         bytes: usize,
         /// The largest that is taken.
+        bytes_max: usize,
+    },
+    /// Keys and history would be counted as more than the store may hold.
+    QuotaExceeded {
+        /// What they would be counted as.
+        bytes: usize,
+        /// The most that is allowed.
         bytes_max: usize,
     },
     /// No lease has this id (any more).
@@ -88,6 +95,7 @@ impl Error {
             Error::DuplicateKey => "DUPLICATE_KEY",
             Error::TooManyOperations => "TOO_MANY_OPERATIONS",
             Error::TooLarge { .. } => "TOO_LARGE",
+            Error::QuotaExceeded { .. } => "QUOTA_EXCEEDED",
             Error::LeaseNotFound { .. } => "LEASE_NOT_FOUND",
             Error::LeaseExists { .. } => "LEASE_EXISTS",
             Error::Corrupt { .. } => "CORRUPT",
@@ -114,7 +122,13 @@ impl fmt::Display for Error {
             Error::DuplicateKey => f.write_str("a transaction may write each key only once"),
             Error::TooManyOperations => f.write_str("too many operations in one transaction: split it"),
             Error::TooLarge { bytes, bytes_max } => {
-                write!(f, "the request holds {bytes} bytes; the largest taken is {bytes_max}")
+                write!(
+                    f,
+                    "the request, or its answer, holds {bytes} bytes of at most {bytes_max}: ask for less at a time"
+                )
+            }
+            Error::QuotaExceeded { bytes, bytes_max } => {
+                write!(f, "the store would hold {bytes} bytes of {bytes_max}: delete and compact, or allow more")
             }
             Error::LeaseNotFound { id } => write!(f, "lease {id} is not there: it was never granted, or it is gone"),
             Error::LeaseExists { id } => write!(f, "lease {id} is granted already: choose another id"),

@@ -115,6 +115,11 @@ impl Lessor {
         }
     }
 
+    /// The number of leases.
+    pub fn len(&self) -> usize {
+        self.leases.len()
+    }
+
     /// Whether no lease is there, so that there is nothing to follow.
     pub fn is_empty(&self) -> bool {
         self.leases.is_empty()

@@ -30,13 +30,15 @@ mod mvcc;
 pub mod wasm;
 mod watch;
 
-pub use engine::{Engine, EngineOptions, Request, Response};
+pub use engine::{Engine, EngineOptions, Request, Response, Stats};
 pub use error::Error;
+#[cfg(fuzzing)]
+pub use journal::fuzzing;
 pub use journal::{Blob, Ready};
 pub use lease::{LeaseInfo, TTL_SECONDS_MAX};
 pub use mvcc::{
-    Compare, CompareResult, CompareTarget, DeleteRange, DeleteRangeResponse, Event, EventKind, History, KeyRange,
-    KeyValue, LeaseId, OPERATIONS_MAX, Op, OpResponse, Put, PutResponse, REQUEST_BYTES_MAX, Range, RangeResponse,
-    Revision, SortBy, Txn, TxnResponse,
+    Compare, CompareResult, CompareTarget, DeleteRange, DeleteRangeResponse, Difference, Event, EventKind, Hash,
+    History, KeyRange, KeyValue, LeaseId, Limits, OPERATIONS_MAX, Op, OpResponse, Put, PutResponse, REQUEST_BYTES_MAX,
+    RESPONSE_BYTES_MAX, Range, RangeResponse, Revision, Since, SinceResponse, SortBy, Txn, TxnResponse,
 };
 pub use watch::{Batch, Watch, WatchResponse, WatcherId};

@@ -4,9 +4,16 @@
 //! a slow reader costs nothing and loses nothing until compaction overtakes it. A commit only notes the first revision
 //! that a watcher has not taken; a watcher that nothing was noted for has seen all there is.
 
+use std::ops::Range;
+
+use interavl::IntervalTree;
+
 use crate::codec::{BorrowDecode, Encode};
 use crate::error::Error;
-use crate::mvcc::{Event, EventKind, KeyRange, Range, RangeResponse, Record, Store};
+use crate::mvcc::{Event, EventKind, KeyRange, Record, Store};
+
+/// The bytes of events after which a taking stops at the next whole revision.
+const EVENT_BYTES: usize = 1 << 20;
 
 /// A watcher's id. Ids are not used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,32 +52,27 @@ pub struct Batch<'a> {
 pub struct WatchResponse<'a> {
     /// The revisions with a matching change, ascending.
     pub batches: Vec<Batch<'a>>,
-    /// Every matching change up to this revision has been given.
+    /// Every matching change up to this revision has been given: resume at the one after it, or at the start revision
+    /// where that is later.
     pub through: u64,
 }
 
-#[derive(Debug, Clone)]
-enum Target {
-    Key(Vec<u8>),
-    Span(Vec<u8>, Vec<u8>),
-    From(Vec<u8>),
+/// A bound of a watched range.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Point {
+    /// Before this key.
+    Before(Vec<u8>),
+    /// After every key.
+    End,
 }
 
-impl Target {
-    fn of(keys: KeyRange<'_>) -> Self {
-        match keys {
-            KeyRange::Key(key) => Target::Key(key.to_vec()),
-            KeyRange::Span { start, end } => Target::Span(start.to_vec(), end.to_vec()),
-            KeyRange::From(start) => Target::From(start.to_vec()),
-        }
-    }
-
-    fn keys(&self) -> KeyRange<'_> {
-        match self {
-            Target::Key(key) => KeyRange::Key(key),
-            Target::Span(start, end) => KeyRange::Span { start, end },
-            Target::From(start) => KeyRange::From(start),
-        }
+/// The keys from one bound to the other; a single key is the range up to the key that follows it.
+fn points(keys: KeyRange<'_>) -> Range<Point> {
+    let before = |key: &[u8]| Point::Before(key.to_vec());
+    match keys {
+        KeyRange::Key(key) => before(key)..Point::Before([key, &[0]].concat()),
+        KeyRange::Span { start, end } => before(start)..before(end),
+        KeyRange::From(start) => before(start)..Point::End,
     }
 }
 
@@ -79,7 +81,7 @@ impl Target {
 #[derive(Debug, Clone)]
 struct Watcher {
     id: WatcherId,
-    target: Target,
+    range: Range<Point>,
     next: u64,
     /// The first revision that may hold a change to give.
     pending: Option<u64>,
@@ -90,16 +92,33 @@ struct Watcher {
 }
 
 impl Watcher {
+    fn keys(&self) -> KeyRange<'_> {
+        match (&self.range.start, &self.range.end) {
+            (Point::Before(key), Point::Before(end)) if end.strip_suffix(&[0]) == Some(key) => KeyRange::Key(key),
+            (Point::Before(start), Point::Before(end)) => KeyRange::Span { start, end },
+            (Point::Before(start), Point::End) => KeyRange::From(start),
+            (Point::End, _) => unreachable!("a range begins before a key"),
+        }
+    }
+
     fn matches(&self, record: &Record<'_>) -> bool {
         let dropped = if record.tombstone { self.no_delete } else { self.no_put };
-        !dropped && record.revision.main >= self.next && self.target.keys().contains(record.key)
+        !dropped && record.revision.main >= self.next && self.keys().contains(record.key)
     }
 }
 
 /// Every watcher of a store, ids ascending.
+///
+/// Those of a written key are found in an interval tree, so that a commit costs what it concerns, however many watch
+/// other keys. The tree is a library's: a balanced one with the maximum of the ends is a textbook's, not ours to write.
+///
+/// Invariants ([`Watchers::check`]): `ranges` has every watcher once, under its range; `due` has those with something
+/// pending, ascending.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Watchers {
     watchers: Vec<Watcher>,
+    ranges: IntervalTree<Point, Vec<WatcherId>>,
+    due: Vec<WatcherId>,
     created: u32,
 }
 
@@ -116,30 +135,54 @@ impl Watchers {
         }
         let &Watch { prev_kv, no_put, no_delete, resync, .. } = watch;
         let pending = (next <= store.current()).then_some(next);
-        let target = Target::of(watch.keys);
+        let range = points(watch.keys);
         self.created += 1;
         let id = WatcherId(self.created);
-        self.watchers.push(Watcher { id, target, next, pending, prev_kv, no_put, no_delete, resync });
+        match self.ranges.get_mut(&range) {
+            Some(ids) => ids.push(id),
+            None => drop(self.ranges.insert(range.clone(), vec![id])),
+        }
+        if pending.is_some() {
+            self.due.push(id);
+        }
+        self.watchers.push(Watcher { id, range, next, pending, prev_kv, no_put, no_delete, resync });
         Ok(id)
     }
 
     /// Ends a watch. `false`: there is none of this id.
     pub fn cancel(&mut self, id: WatcherId) -> bool {
-        self.place_of(id).map(|place| self.watchers.remove(place)).is_some()
+        let Some(place) = self.place_of(id) else { return false };
+        let Watcher { range, .. } = self.watchers.remove(place);
+        if let Some(ids) = self.ranges.get_mut(&range) {
+            ids.retain(|other| *other != id);
+            if ids.is_empty() {
+                self.ranges.remove(&range);
+            }
+        }
+        self.set_due(id, false);
+        true
     }
 
     /// Notes a committed record for those who watch its key.
     pub fn follow(&mut self, record: &Record<'_>) {
-        for watcher in &mut self.watchers {
+        if self.watchers.is_empty() {
+            return;
+        }
+        let key = points(KeyRange::Key(record.key));
+        let watching: Vec<WatcherId> = self.ranges.iter_overlaps(&key).flat_map(|(_, ids)| ids).copied().collect();
+        for id in watching {
+            let place = self.place_of(id).expect("the tree has only watchers that are there");
+            let watcher = &mut self.watchers[place];
             if watcher.pending.is_none() && watcher.matches(record) {
                 watcher.pending = Some(record.revision.main);
+                self.set_due(id, true);
             }
         }
     }
 
     /// The watchers that have something to take, in the order they were made.
     pub fn pending(&self) -> Vec<WatcherId> {
-        self.watchers.iter().filter(|watcher| watcher.pending.is_some()).map(|watcher| watcher.id).collect()
+        self.due.clone()
     }
 
     /// Takes what a watcher has not seen: whole revisions up to `up_to`, about `events_max` events but at least one
@@ -154,14 +197,25 @@ impl Watchers {
         let place = self.place_of(id).ok_or(Error::InvalidArgument("there is no such watch"))?;
         let watcher = &mut self.watchers[place];
         let compacted = store.compacted();
-        if let Some(requested) = watcher.pending.filter(|pending| *pending < compacted) {
-            if watcher.resync {
-                return Ok(watcher.take_whole(up_to, store));
+        let response = match watcher.pending.filter(|pending| *pending < compacted) {
+            None => watcher.take(up_to, events_max, store),
+            Some(_) if watcher.resync => watcher.take_whole(up_to, store),
+            Some(requested) => {
+                self.cancel(id);
+                return Err(Error::Compacted { requested, compacted });
             }
-            self.watchers.remove(place);
-            return Err(Error::Compacted { requested, compacted });
+        };
+        let due = watcher.pending.is_some();
+        self.set_due(id, due);
+        Ok(response)
+    }
+
+    fn set_due(&mut self, id: WatcherId, due: bool) {
+        match self.due.binary_search(&id) {
+            Ok(place) if !due => drop(self.due.remove(place)),
+            Err(place) if due => self.due.insert(place, id),
+            _ => {}
         }
-        Ok(watcher.take(up_to, events_max, store))
     }
 
     fn place_of(&self, id: WatcherId) -> Option<usize> {
@@ -175,6 +229,14 @@ impl Watchers {
 
     /// Asserts the invariants.
     pub fn check(&self, store: &Store) {
+        let pending = self.watchers.iter().filter(|watcher| watcher.pending.is_some()).map(|watcher| watcher.id);
+        assert!(pending.eq(self.due.iter().copied()), "who is due is not who has something pending");
+        for watcher in &self.watchers {
+            let there = self.ranges.get(&watcher.range).is_some_and(|ids| ids.contains(&watcher.id));
+            assert!(there, "a watcher is not in the tree of ranges");
+        }
+        let ranged: usize = self.ranges.iter().map(|(_, ids)| ids.len()).sum();
+        assert_eq!(ranged, self.watchers.len(), "the tree of ranges has watchers that are gone");
         for watcher in &self.watchers {
             assert!(watcher.pending.is_none_or(|pending| watcher.next <= pending), "a watcher would go back");
             let from = watcher.next.max(store.compacted());
@@ -205,32 +267,19 @@ impl Watcher {
     /// The changes in `from..=bound`, and the revision through which they are complete.
     fn read<'s>(&self, from: u64, bound: u64, events_max: usize, store: &'s Store) -> (Vec<Batch<'s>>, u64) {
         let mut batches: Vec<Batch<'s>> = Vec::new();
-        let mut events = 0;
-        let records: Box<dyn Iterator<Item = Record<'s>>> = match self.target.keys() {
-            // One key's changes are listed by its index: no need to pass over everybody else's.
-            keys @ KeyRange::Key(_) => {
-                Box::new(store.changes(keys, from, bound).into_iter().map(|revision| store.record(revision)))
-            }
-            _ => Box::new(store.records_from(from)),
-        };
-        let mut last = from;
-        for record in records {
+        let changes = store.changes(self.keys(), from, bound).filter(|record| self.matches(record));
+        let mut bytes = 0;
+        for (events, record) in changes.enumerate() {
             let main = record.revision.main;
-            if main > bound {
-                break;
-            }
-            if main > last && events >= events_max.max(1) {
-                return (batches, main - 1);
-            }
-            last = main;
-            if self.matches(&record) && store.keeps(&record) {
-                if batches.last().is_none_or(|batch| batch.revision < main) {
-                    batches.push(Batch { revision: main, resync: false, events: Vec::new() });
+            if batches.last().is_none_or(|batch| batch.revision < main) {
+                if events >= events_max.max(1) || bytes > EVENT_BYTES {
+                    return (batches, main - 1);
                 }
-                let batch = batches.last_mut().expect("there is one for this revision");
-                batch.events.push(self.event(&record, store));
-                events += 1;
+                batches.push(Batch { revision: main, resync: false, events: Vec::new() });
             }
+            let batch = batches.last_mut().expect("there is one for this revision");
+            bytes += record.key.len() + record.value.len();
+            batch.events.push(self.event(&record, store));
         }
         (batches, bound)
     }
@@ -249,11 +298,11 @@ impl Watcher {
     /// One batch with the whole range as it is at the bound, in place of the history that is gone.
     fn take_whole<'s>(&mut self, up_to: u64, store: &'s Store) -> WatchResponse<'s> {
         let revision = bound(up_to, store);
-        let range = Range { keys: self.target.keys(), revision, ..Range::default() };
-        let Ok(RangeResponse { kvs, .. }) = store.range(&range) else {
+        if revision < store.compacted() {
             return WatchResponse { batches: Vec::new(), through: self.next - 1 };
-        };
-        let events = kvs.into_iter().map(|kv| Event { kind: EventKind::Put, kv, prev_kv: None }).collect();
+        }
+        let puts = store.keys_at(self.keys(), revision);
+        let events = puts.map(|kv| Event { kind: EventKind::Put, kv, prev_kv: None }).collect();
         self.next = revision + 1;
         self.pending = (revision < store.current()).then_some(self.next);
         WatchResponse { batches: vec![Batch { revision, resync: true, events }], through: revision }

@@ -4,6 +4,8 @@
 //! the medium allows. Confirmed batches make revisions durable. When a compaction has finished, a *checkpoint* replaces
 //! every blob before it by what is kept; it costs as much as the store is large.
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod recovery;
 mod segment;
 
@@ -66,6 +68,9 @@ pub(crate) struct Journal {
     live: Vec<String>,
     gathered: Vec<u8>,
     replaced: Vec<String>,
+    /// The first batch is written even if it holds nothing: its blob claims the storage for this epoch, and no other
+    /// writer can have put a blob under its id.
+    claimed: bool,
 }
 
 impl Journal {
@@ -79,6 +84,7 @@ impl Journal {
             live: recovery.blobs().to_vec(),
             gathered: Vec::new(),
             replaced: Vec::new(),
+            claimed: false,
         }
     }
 
@@ -100,14 +106,14 @@ impl Journal {
 
     /// What has gathered, cut into blobs. `through` is the store's revision.
     pub fn take_ready(&mut self, through: u64) -> Option<Ready> {
-        if self.gathered.is_empty() && self.replaced.is_empty() {
+        if self.claimed && self.gathered.is_empty() && self.replaced.is_empty() {
             return None;
         }
+        self.claimed = true;
         let payload = std::mem::take(&mut self.gathered);
         let piece_bytes = self.blob_bytes_max - HEADER_BYTES;
         let parts = u32::try_from(payload.len().div_ceil(piece_bytes).max(1)).expect("a batch has few parts");
         let mut pieces = payload.chunks(piece_bytes);
-        // A batch may have no entries: a checkpoint of nothing.
         let put = (0..parts).map(|part| self.blob(pieces.next().unwrap_or_default(), part, parts, through)).collect();
         Some(Ready { through, epoch: self.epoch, put, delete: std::mem::take(&mut self.replaced) })
     }

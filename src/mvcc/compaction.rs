@@ -5,7 +5,7 @@
 //! exactly the records that the index still lists. A step touches a few hundred keys or a few leaves, well under a
 //! millisecond of work.
 
-use super::index::Key;
+use super::key::Key;
 use super::revision::Revision;
 use super::store::Store;
 use crate::error::Error;
@@ -33,10 +33,15 @@ impl Store {
         }
         self.compacted = revision;
         if revision > 0 {
-            self.tree.seal();
-            self.compaction = Some(Compaction::Index(None));
+            self.begin_removal();
         }
         Ok(())
+    }
+
+    /// Begins (again) to remove what neither a read above the compact revision nor a snapshot needs.
+    pub(super) fn begin_removal(&mut self) {
+        self.tree.seal();
+        self.compaction = Some(Compaction::Index(None));
     }
 
     /// Takes one step of the removal. `true`: there is more to do.
@@ -44,10 +49,10 @@ impl Store {
         let compacted = self.compacted;
         self.compaction = match self.compaction.take() {
             None => None,
-            Some(Compaction::Index(cursor)) => match self.index.compact(cursor.as_deref(), KEYS_PER_STEP, compacted) {
-                Some(cursor) => Some(Compaction::Index(Some(cursor))),
-                None => Some(Compaction::Tree(Revision::first_of(0))),
-            },
+            Some(Compaction::Index(cursor)) => {
+                let cursor = self.index.compact(cursor.as_ref(), KEYS_PER_STEP, compacted, &self.pins);
+                Some(cursor.map_or(Compaction::Tree(Revision::first_of(0)), |cursor| Compaction::Index(Some(cursor))))
+            }
             Some(Compaction::Tree(from)) => self.thin_leaves(from).map(Compaction::Tree),
         };
         self.compaction.is_some()
@@ -125,6 +130,28 @@ mod tests {
             let code = store.compact(revision).map_or_else(|error| error.code(), |()| "ok");
             assert_eq!(code, expected, "compact({revision})");
         }
+    }
+
+    #[test]
+    fn a_snapshot_stays_readable_until_it_is_released() {
+        let mut store = store();
+        assert_eq!((store.pin(2), store.pin(4), store.pin(2)), (Ok(2), Ok(4), Ok(2)));
+        store.compact(5).expect("not compacted before");
+        while store.compact_step() {
+            store.check();
+        }
+        assert_eq!(
+            (value_at(&store, 2), value_at(&store, 4), value_at(&store, 5)),
+            (Some(b"bar0".to_vec()), None, Some(b"bar2".to_vec()))
+        );
+        assert_eq!(store.get(b"foo", 3).map_err(|error| error.code()), Err("COMPACTED"));
+        assert!(store.unpin(2) && store.unpin(4) && !store.unpin(3));
+        assert!(value_at(&store, 2).is_some(), "pinned once more");
+        assert!(store.unpin(2));
+        while store.compact_step() {}
+        store.check();
+        assert_eq!(store.get(b"foo", 2).map_err(|error| error.code()), Err("COMPACTED"));
+        assert_eq!(store.size().revisions, 1);
     }
 
     #[test]

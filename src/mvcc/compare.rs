@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::key_value::{KeyValue, LeaseId};
-use super::range::{KeyRange, Range};
+use super::range::KeyRange;
 use super::store::Store;
 use crate::codec::{BorrowDecode, Encode};
 
@@ -50,9 +50,8 @@ pub struct Compare<'a> {
 impl Compare<'_> {
     /// Whether it holds now.
     pub(super) fn holds(&self, store: &Store) -> bool {
-        let range = Range { keys: self.keys, ..Range::default() };
-        let kvs = store.range_at(&range, store.current(), store.current()).kvs;
-        if kvs.is_empty() { self.holds_absent() } else { kvs.iter().all(|kv| self.holds_for(kv)) }
+        let mut kvs = store.keys_at(self.keys, store.current()).peekable();
+        if kvs.peek().is_none() { self.holds_absent() } else { kvs.all(|kv| self.holds_for(&kv)) }
     }
 
     fn holds_for(&self, kv: &KeyValue<'_>) -> bool {

@@ -16,6 +16,8 @@
 //!
 //! The list is flat: a tombstone ends a generation, so the braces need not be kept.
 
+use smallvec::SmallVec;
+
 use super::revision::Revision;
 
 /// One entry of a key's life.
@@ -29,13 +31,13 @@ pub(crate) struct Change {
 ///
 /// Invariants ([`KeyIndex::check`]):
 /// - there is at least one change, and they ascend;
-/// - a tombstone follows a put, or is the oldest change kept;
 /// - `version` is 0 exactly when the newest change is a tombstone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct KeyIndex {
     create_revision: u64,
     version: u64,
-    changes: Vec<Change>,
+    /// Most keys have one change; it needs no allocation.
+    changes: SmallVec<[Change; 1]>,
 }
 
 impl KeyIndex {
@@ -62,9 +64,11 @@ impl KeyIndex {
         self.set_generation(create_revision, version);
     }
 
-    /// Takes the newest change back. What the generation was before it is told with [`KeyIndex::set_generation`].
-    pub fn pop(&mut self) {
+    /// Takes the newest change back and gives the one before. What the generation was with that is told with
+    /// [`KeyIndex::set_generation`].
+    pub fn pop(&mut self) -> Option<Change> {
         self.changes.pop();
+        self.changes.last().copied()
     }
 
     /// Says what the present generation's create revision and version are (version 0: the key is deleted).
@@ -78,11 +82,6 @@ impl KeyIndex {
         (!newest.tombstone).then_some(newest.revision)
     }
 
-    /// The newest change of all.
-    pub fn newest(&self) -> Option<Change> {
-        self.changes.last().copied()
-    }
-
     /// The change before this one.
     pub fn before(&self, revision: Revision) -> Option<Revision> {
         let place = self.changes.partition_point(|change| change.revision < revision);
@@ -91,6 +90,11 @@ impl KeyIndex {
 
     pub fn is_alive(&self) -> bool {
         self.version > 0
+    }
+
+    /// The number of changes.
+    pub fn len(&self) -> usize {
+        self.changes.len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -107,10 +111,36 @@ impl KeyIndex {
         kept.copied().filter(move |change| change.revision.main >= from)
     }
 
-    /// Forgets what a compaction at `main` does not keep: see [`KeyIndex::first_kept`].
-    pub fn compact(&mut self, main: u64) {
-        self.changes.drain(..self.first_kept(main));
-        self.changes.shrink_to(self.changes.len() * 2);
+    /// Forgets what a compaction at `main` does not keep: see [`KeyIndex::first_kept`]. Of what comes before, it spares
+    /// what reads at the pinned revisions (ascending) see.
+    pub fn compact(&mut self, main: u64, pins: &[u64]) {
+        let first = self.first_kept(main);
+        let spared = self.spared(first, main, pins);
+        self.changes.drain(..first);
+        self.changes.insert_many(0, spared);
+        if self.changes.capacity() > 2 * self.changes.len() {
+            self.changes.shrink_to_fit();
+        }
+    }
+
+    /// Of the changes before place `first`, those that reads at the pins see. With them stays each tombstone that hides
+    /// one of them from a later pin or from `main`.
+    ///
+    /// ```text
+    /// {2, 5t} {9}    pins 3, 7    compact(8): 2 for the pin at 3; 5t, or a read at 7 or 8 would see 2
+    /// ```
+    fn spared(&self, first: usize, main: u64, pins: &[u64]) -> Vec<Change> {
+        let mut spared: Vec<Change> = Vec::new();
+        for at in pins.iter().copied().take_while(|pin| *pin < main).chain([main]) {
+            let place = self.upto(at).len();
+            let Some(seen) = self.changes[..place.min(first)].last().filter(|_| place <= first) else { continue };
+            let hides_nothing = seen.tombstone && spared.last().is_none_or(|before| before.tombstone);
+            if !hides_nothing && spared.last() != Some(seen) {
+                spared.push(*seen);
+            }
+        }
+        // Without a pin, nothing before `first` is seen; a tombstone alone hides nothing.
+        spared
     }
 
     /// The place of the oldest change that survives a compaction at `main`: the first one made at `main`, where a watch
@@ -134,7 +164,6 @@ impl KeyIndex {
         assert!(!self.is_empty(), "a key without a change stayed in the index");
         for pair in self.changes.windows(2) {
             assert!(pair[0].revision < pair[1].revision, "changes of a key do not ascend");
-            assert!(!(pair[0].tombstone && pair[1].tombstone), "a key was deleted twice");
         }
         let deleted = self.changes.last().is_some_and(|change| change.tombstone);
         assert_eq!(deleted, self.version == 0, "the version does not tell whether the key is there");
@@ -217,7 +246,7 @@ mod tests {
         let whole = three_lives();
         for (at, available) in rows {
             let mut compacted = three_lives();
-            compacted.compact(at);
+            compacted.compact(at, &[]);
             let later = mains(&whole).into_iter().filter(|(main, _)| *main > at);
             let expected: Vec<_> = available.iter().copied().chain(later).collect();
             assert_eq!(mains(&compacted), expected, "compact({at})");
@@ -232,11 +261,29 @@ mod tests {
         index.put(revision(2, 0));
         index.tombstone(revision(3, 0));
         assert_eq!(index.put(revision(3, 1)), (3, 1));
-        index.compact(3);
+        index.compact(3, &[]);
         assert_eq!(mains(&index), [(3, true), (3, false)]);
         assert_eq!(index.get(3), Some(revision(3, 1)));
-        index.compact(4);
+        index.compact(4, &[]);
         assert_eq!(mains(&index), [(3, false)]);
+    }
+
+    /// Reads at the pins and from the compact revision on are as before, whatever was forgotten.
+    #[test]
+    fn pinned_reads_survive_compaction() {
+        let whole = three_lives();
+        for pins in [&[3_u64][..], &[3, 7], &[5, 6, 9], &[2, 4, 8, 10, 13, 14], &[6, 12], &[3, 3, 5]] {
+            for at in 1..=18 {
+                let mut compacted = three_lives();
+                compacted.compact(at, pins);
+                let reads = pins.iter().copied().filter(|pin| *pin < at).chain(at..=18);
+                for read in reads {
+                    assert_eq!(compacted.get(read), whole.get(read), "pins {pins:?}, compact({at}), get({read})");
+                }
+                compacted.compact(18, &[]);
+                assert!(compacted.is_empty(), "released, pins {pins:?} keep nothing");
+            }
+        }
     }
 
     #[test]

@@ -6,9 +6,13 @@
 
 mod compaction;
 mod compare;
+mod hash;
+mod history;
 mod index;
+mod key;
 mod key_index;
 mod key_value;
+mod limits;
 mod overlap;
 mod range;
 mod revision;
@@ -17,17 +21,16 @@ mod store;
 mod txn;
 
 pub use compare::{Compare, CompareResult, CompareTarget};
+pub use hash::Hash;
+pub use history::{Difference, History, Since, SinceResponse};
 pub use key_value::{Event, EventKind, KeyValue, LeaseId};
+pub use limits::{Limits, OPERATIONS_MAX, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
 pub use range::{KeyRange, Range, RangeResponse, SortBy};
 pub use revision::Revision;
-pub use store::History;
-pub use txn::{
-    DeleteRange, DeleteRangeResponse, OPERATIONS_MAX, Op, OpResponse, Put, PutResponse, REQUEST_BYTES_MAX, Txn,
-    TxnResponse,
-};
+pub use txn::{DeleteRange, DeleteRangeResponse, Op, OpResponse, Put, PutResponse, Txn, TxnResponse};
 
 pub(crate) use key_value::Record;
-pub(crate) use store::Store;
+pub(crate) use store::{Size, Store};
 pub(crate) use txn::Leases;
 #[cfg(test)]
 pub(crate) use txn::WriteTxn;

@@ -11,8 +11,6 @@
 //! The sealed leaves are a plain list, searched by halving: it only grows at its end, so that a balanced tree would buy
 //! nothing and cost its code. One leaf in the middle is taken out per 32 KiB of history that compaction removes.
 
-use std::sync::Arc;
-
 use super::key_value::Record;
 use super::revision::Revision;
 use crate::codec;
@@ -25,12 +23,29 @@ const LEAF_BYTES: usize = 32 << 10;
 ///
 /// Invariants ([`RevisionTree::check`]):
 /// - revisions ascend, inside a leaf and from leaf to leaf, the tail last;
-/// - no sealed leaf is empty.
+/// - no sealed leaf is empty, and each ends with its `last`;
+/// - `bytes` is the sum over the records of their encoding and its start, see [`record_bytes`].
 #[derive(Debug, Clone)]
 pub(crate) struct RevisionTree {
-    sealed: Vec<Arc<Leaf>>,
+    sealed: Vec<Sealed>,
     tail: Leaf,
     leaf_bytes: usize,
+    bytes: usize,
+}
+
+/// What a record is counted as: its encoding, and the 4 bytes that say where it begins.
+pub(super) fn record_bytes(key: usize, value: usize) -> usize {
+    RECORD_BYTES + key + value
+}
+
+/// Of a record with an empty key and value.
+const RECORD_BYTES: usize = 57;
+
+/// A leaf that takes no more records, and its last revision: what it is searched by, without looking into it.
+#[derive(Debug, Clone)]
+struct Sealed {
+    last: Revision,
+    leaf: Leaf,
 }
 
 impl Default for RevisionTree {
@@ -42,7 +57,7 @@ impl Default for RevisionTree {
 impl RevisionTree {
     /// The size is a parameter so that small tests reach many leaves.
     fn with_leaf_bytes(leaf_bytes: usize) -> Self {
-        Self { sealed: Vec::new(), tail: Leaf::default(), leaf_bytes }
+        Self { sealed: Vec::new(), tail: Leaf::default(), leaf_bytes, bytes: 0 }
     }
 
     /// Adds a record above all others.
@@ -52,6 +67,25 @@ impl RevisionTree {
             self.seal();
         }
         self.tail.append(record);
+        self.bytes += record_bytes(record.key.len(), record.value.len());
+    }
+
+    /// What the records are counted as.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The number of records.
+    pub fn len(&self) -> usize {
+        self.leaves_from(Revision::first_of(0)).map(|leaf| leaf.starts.len()).sum()
+    }
+
+    /// About how many records have a main in `from..=to`: whole leaves are counted.
+    pub fn count_within(&self, from: u64, to: u64) -> usize {
+        let first = Some(Revision::first_of(from));
+        let end = Some(Revision { main: to, sub: u32::MAX });
+        let leaves = self.leaves_from(Revision::first_of(from)).take_while(|leaf| leaf.first() <= end);
+        leaves.filter(|leaf| leaf.last() >= first).map(|leaf| leaf.starts.len()).sum()
     }
 
     /// The record at exactly this revision.
@@ -66,21 +100,23 @@ impl RevisionTree {
 
     /// The newest revision there is a record of.
     pub fn newest(&self) -> Option<Revision> {
-        self.tail.last().or_else(|| self.sealed.last()?.last())
+        self.tail.last().or_else(|| Some(self.sealed.last()?.last))
     }
 
     /// Takes back the newest record, which must be this one.
     pub fn pop(&mut self, revision: Revision) {
         if self.tail.is_empty() {
-            self.tail = self.sealed.pop().map_or_else(Leaf::default, Arc::unwrap_or_clone);
+            self.tail = self.sealed.pop().map_or_else(Leaf::default, |sealed| sealed.leaf);
         }
+        let before = self.tail.counted();
         assert!(self.tail.pop() == Some(revision), "only the newest record is taken back");
+        self.bytes -= before - self.tail.counted();
     }
 
     /// Closes the tail, so that compaction may thin it.
     pub fn seal(&mut self) {
-        if !self.tail.is_empty() {
-            self.sealed.push(Arc::new(std::mem::take(&mut self.tail)));
+        if let Some(last) = self.tail.last() {
+            self.sealed.push(Sealed { last, leaf: std::mem::take(&mut self.tail) });
         }
     }
 
@@ -88,40 +124,52 @@ impl RevisionTree {
     /// at or below `main`, and joins it to the leaf before when both fit in one. Gives where to go on.
     pub fn thin(&mut self, from: Revision, main: u64, keep: impl Fn(&Record<'_>) -> bool) -> Option<Revision> {
         let place = self.place_of(from);
-        let leaf = self.sealed.get(place).filter(|leaf| leaf.first().is_some_and(|first| first.main <= main))?;
-        let after = leaf.last().map(|last| Revision { sub: last.sub + 1, ..last });
+        let Sealed { last, leaf } = self.sealed.get(place)?;
+        let after = Revision { sub: last.sub + 1, ..*last };
+        leaf.first().filter(|first| first.main <= main)?;
         let mut thinned = Leaf::default();
         leaf.iter_from(Revision::first_of(0)).filter(|record| keep(record)).for_each(|record| thinned.append(&record));
-        let fits = |before: &Leaf| before.bytes.len() + thinned.bytes.len() <= self.leaf_bytes;
-        match place.checked_sub(1).filter(|before| fits(&self.sealed[*before])) {
-            Some(before) => {
-                let joined = Arc::make_mut(&mut self.sealed[before]);
-                thinned.iter_from(Revision::first_of(0)).for_each(|record| joined.append(&record));
+        self.bytes -= leaf.counted() - thinned.counted();
+        let Some(last) = thinned.last() else {
+            self.sealed.remove(place);
+            return Some(after);
+        };
+        match self.sealed[..place].last_mut() {
+            Some(before) if before.leaf.bytes.len() + thinned.bytes.len() <= self.leaf_bytes => {
+                thinned.iter_from(Revision::first_of(0)).for_each(|record| before.leaf.append(&record));
+                before.last = last;
                 self.sealed.remove(place);
             }
-            None if thinned.is_empty() => drop(self.sealed.remove(place)),
-            None => {
+            _ => {
                 thinned.shrink();
-                self.sealed[place] = Arc::new(thinned);
+                self.sealed[place] = Sealed { last, leaf: thinned };
             }
         }
-        after
+        Some(after)
     }
 
     /// The leaves that hold the records from `from` on.
     fn leaves_from(&self, from: Revision) -> impl Iterator<Item = &Leaf> {
-        let sealed = self.sealed[self.place_of(from)..].iter().map(AsRef::as_ref);
+        let sealed = self.sealed[self.place_of(from)..].iter().map(|sealed| &sealed.leaf);
         sealed.chain(std::iter::once(&self.tail))
     }
 
     /// The place of the first sealed leaf with a record at or after `from`.
     fn place_of(&self, from: Revision) -> usize {
-        self.sealed.partition_point(|leaf| leaf.last() < Some(from))
+        match self.sealed.last() {
+            // Most often it is about the newest.
+            Some(newest) if newest.last < from => self.sealed.len(),
+            _ => self.sealed.partition_point(|sealed| sealed.last < from),
+        }
     }
 
     /// Asserts the invariants; gives the number of records.
     pub fn check(&self) -> usize {
-        assert!(self.sealed.iter().all(|leaf| !leaf.is_empty()), "a sealed leaf is empty");
+        for Sealed { last, leaf } in &self.sealed {
+            assert_eq!(leaf.last(), Some(*last), "a sealed leaf is empty, or does not end where it says");
+        }
+        let bytes: usize = self.leaves_from(Revision::first_of(0)).map(Leaf::counted).sum();
+        assert_eq!(self.bytes, bytes, "the records are counted wrong");
         let mut newest = None;
         let mut records = 0;
         for record in self.iter_from(Revision::first_of(0)) {
@@ -176,13 +224,27 @@ impl Leaf {
         self.starts.is_empty()
     }
 
+    fn counted(&self) -> usize {
+        self.bytes.len() + self.starts.len() * size_of::<u32>()
+    }
+
     fn shrink(&mut self) {
         self.bytes.shrink_to_fit();
         self.starts.shrink_to_fit();
     }
 
     /// The place of the first record at or after `revision`.
+    ///
+    /// Where each transaction made one change and none is compacted away, which is the common case, the place follows
+    /// from the distance to the first revision; else it is searched by halving.
     fn place_of(&self, revision: Revision) -> usize {
+        let distance = self.first().and_then(|first| revision.main.checked_sub(first.main)).unwrap_or(u64::MAX);
+        if let Ok(guess) = usize::try_from(distance)
+            && guess < self.starts.len()
+            && self.revision(guess) == revision
+        {
+            return guess;
+        }
         let (mut low, mut high) = (0, self.starts.len());
         while low < high {
             let middle = low.midpoint(high);

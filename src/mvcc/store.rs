@@ -1,25 +1,21 @@
 //! The store: every revision of every key, read at any of them, written in transactions.
 
 use super::compaction::Compaction;
-use super::index::Index;
-use super::key_value::{Event, KeyValue, LeaseId, Record};
-use super::range::{KeyRange, Range, RangeResponse, ordered};
+use super::index::{CHANGE_BYTES, Index, KEY_BYTES};
+use super::key_index::Change;
+use super::key_value::{KeyValue, LeaseId, Record};
+use super::limits::{Answer, Limits};
+use super::range::{KeyRange, Range, RangeResponse};
 use super::revision::Revision;
-use super::revision_tree::RevisionTree;
-use crate::codec::{BorrowDecode, Encode};
+use super::revision_tree::{RevisionTree, record_bytes};
 use crate::error::Error;
 
-/// Which changes of a range are asked for: revisions `from..=to`, oldest first.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Encode, BorrowDecode)]
-pub struct History<'a> {
-    /// The keys.
-    pub keys: KeyRange<'a>,
-    /// The first revision; 0 is the oldest kept.
-    pub from: u64,
-    /// The last revision; 0 is now.
-    pub to: u64,
-    /// The most changes to answer; 0 is all.
-    pub limit: u64,
+/// How much a store holds.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub keys: usize,
+    pub revisions: usize,
+    pub bytes: usize,
 }
 
 /// All keys at all revisions from the compact revision on.
@@ -36,17 +32,24 @@ pub(crate) struct Store {
     /// 0: never compacted.
     pub(super) compacted: u64,
     pub(super) compaction: Option<Compaction>,
+    /// The revisions of the snapshots held, ascending, one entry each.
+    pub(super) pins: Vec<u64>,
+    pub(super) limits: Limits,
 }
 
 impl Default for Store {
-    /// A fresh store is at revision 1, so that "watch from the first revision" can be said.
     fn default() -> Self {
-        let (index, tree) = (Index::default(), RevisionTree::default());
-        Self { index, tree, current: 1, compacted: 0, compaction: None }
+        Self::new(Limits::default())
     }
 }
 
 impl Store {
+    /// A fresh store is at revision 1, so that "watch from the first revision" can be said.
+    pub fn new(limits: Limits) -> Self {
+        let (index, tree) = (Index::default(), RevisionTree::default());
+        Self { index, tree, current: 1, compacted: 0, compaction: None, pins: Vec::new(), limits }
+    }
+
     pub fn current(&self) -> u64 {
         self.current
     }
@@ -64,29 +67,8 @@ impl Store {
     /// The keys of a range at one revision.
     pub fn range(&self, range: &Range<'_>) -> Result<RangeResponse<'_>, Error> {
         range.keys.validate()?;
-        Ok(self.range_at(range, self.readable(range.revision)?, self.current))
-    }
-
-    /// Every kept change of a range, oldest first, deletes included. From 0, it begins with the puts before the compact
-    /// revision that a read there still sees.
-    pub fn history(&self, history: &History<'_>) -> Result<Vec<Event<'_>>, Error> {
-        history.keys.validate()?;
-        // Nothing has come since the newest revision; that is an answer, not an error.
-        if history.from != 0 && history.from != self.current + 1 {
-            self.readable(history.from)?;
-        }
-        let to = self.readable(history.to)?;
-        let limit = if history.limit == 0 { usize::MAX } else { usize::try_from(history.limit).unwrap_or(usize::MAX) };
-        let changes = self.changes(history.keys, history.from, to);
-        Ok(changes.into_iter().take(limit).map(|revision| self.record(revision).event()).collect())
-    }
-
-    /// The revisions of the kept changes of a range with a main in `from..=to`, ascending.
-    pub fn changes(&self, keys: KeyRange<'_>, from: u64, to: u64) -> Vec<Revision> {
-        let changes = self.index.changes(keys, self.compacted, from, to);
-        let revisions: Vec<_> = changes.map(|change| change.revision).collect();
-        let order = ordered(revisions.len(), &|a, b| revisions[a].cmp(&revisions[b]));
-        order.into_iter().map(|place| revisions[place]).collect()
+        let mut answer = Answer::new(&self.limits);
+        self.range_at(range, self.readable(range.revision)?, self.current, &mut answer)
     }
 
     /// The lease that the key of a committed record was attached to before it.
@@ -116,8 +98,13 @@ impl Store {
         self.tree.get(revision).expect("every change in the index has its record in the tree")
     }
 
-    /// Turns "0 is now" into a revision, and refuses one that cannot be read.
+    /// Turns "0 is now" into a revision, and refuses one that cannot be read. A snapshot's stays readable.
     pub fn readable(&self, revision: u64) -> Result<u64, Error> {
+        if self.pins.binary_search(&revision).is_ok() { Ok(revision) } else { self.unpinned(revision) }
+    }
+
+    /// The same for what needs the history itself.
+    pub(super) fn unpinned(&self, revision: u64) -> Result<u64, Error> {
         match revision {
             0 => Ok(self.current),
             requested if requested > self.current => Err(Error::FutureRevision { requested, current: self.current }),
@@ -126,14 +113,70 @@ impl Store {
         }
     }
 
+    /// Keeps a revision (0: now) readable until it is released as often as it was pinned. Gives the revision.
+    pub fn pin(&mut self, revision: u64) -> Result<u64, Error> {
+        let revision = self.readable(revision)?;
+        let place = self.pins.partition_point(|pin| *pin <= revision);
+        self.pins.insert(place, revision);
+        Ok(revision)
+    }
+
+    /// Releases one pin of a revision. `false`: there is none. What only it kept is removed in steps, as by a compaction.
+    pub fn unpin(&mut self, revision: u64) -> bool {
+        let Ok(place) = self.pins.binary_search(&revision) else { return false };
+        self.pins.remove(place);
+        if revision < self.compacted && self.pins.binary_search(&revision).is_err() {
+            self.begin_removal();
+        }
+        true
+    }
+
+    /// The number of keys there now, of records kept, and what both are counted as in bytes.
+    pub fn size(&self) -> Size {
+        Size { keys: self.index.alive(), revisions: self.tree.len(), bytes: self.bytes() }
+    }
+
+    /// Refuses puts of these keys and value lengths if they would not fit under the limit.
+    pub(super) fn check_room<'k>(&self, puts: impl Iterator<Item = (&'k [u8], usize)>) -> Result<(), Error> {
+        let bytes_max = self.limits.bytes_max;
+        if bytes_max == 0 {
+            return Ok(());
+        }
+        let bytes = puts.fold(self.bytes(), |bytes, (key, value)| {
+            let first = if self.index.get(key).is_none() { KEY_BYTES + key.len() } else { 0 };
+            bytes + record_bytes(key.len(), value) + CHANGE_BYTES + first
+        });
+        // A request without a put passes: deletes must go on in a store that is full.
+        if bytes <= bytes_max || bytes == self.bytes() {
+            Ok(())
+        } else {
+            Err(Error::QuotaExceeded { bytes, bytes_max })
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.index.bytes() + self.tree.bytes()
+    }
+
     /// The key at a revision known to be readable.
     pub fn get_at(&self, key: &[u8], main: u64) -> Option<KeyValue<'_>> {
         let revision = self.index.get(key)?.get(main)?;
         Some(self.record(revision).key_value())
     }
 
-    /// A range at a revision known to be readable; `revision` goes into the answer.
-    pub(super) fn range_at(&self, range: &Range<'_>, main: u64, revision: u64) -> RangeResponse<'_> {
+    /// The keys of a range at a revision known to be readable.
+    pub fn keys_at<'s>(&'s self, keys: KeyRange<'_>, main: u64) -> impl Iterator<Item = KeyValue<'s>> {
+        self.index.range(keys, main).map(|(_, revision)| self.record(revision).key_value())
+    }
+
+    /// A range at a revision known to be readable; `revision` goes into the response.
+    pub(super) fn range_at(
+        &self,
+        range: &Range<'_>,
+        main: u64,
+        revision: u64,
+        answer: &mut Answer,
+    ) -> Result<RangeResponse<'_>, Error> {
         let mut count = 0;
         let mut kvs = Vec::new();
         let wanted = if range.stops_at_limit() { range.limit.saturating_add(1) } else { u64::MAX };
@@ -144,7 +187,8 @@ impl Store {
             }
         }
         let more = range.arrange(&mut kvs);
-        RangeResponse { revision, count, more, kvs }
+        kvs.iter().try_for_each(|kv| answer.add(kv.key.len(), kv.value.len()))?;
+        Ok(RangeResponse { revision, count, more, kvs })
     }
 
     /// Adds a record read from storage. They must come in order.
@@ -152,12 +196,11 @@ impl Store {
         if self.tree.newest().is_some_and(|newest| newest >= record.revision) {
             return Err("a record is not above the one before it");
         }
-        let change = super::key_index::Change { revision: record.revision, tombstone: record.tombstone };
-        let index = self.index.entry(record.key);
-        if record.tombstone && !index.is_empty() && !index.is_alive() {
+        let Record { key, revision, tombstone, create_revision, version, .. } = *record;
+        if tombstone && self.index.get(key).is_some_and(|index| !index.is_alive()) {
             return Err("a key is deleted twice");
         }
-        index.restore(change, record.create_revision, record.version);
+        self.index.update(key, |index| index.restore(Change { revision, tombstone }, create_revision, version));
         self.tree.append(record);
         self.current = self.current.max(record.revision.main);
         Ok(())
@@ -182,7 +225,10 @@ impl Store {
     /// The lease of each key there now, in key order.
     pub fn leased(&self) -> impl Iterator<Item = (&[u8], LeaseId)> {
         let newest = self.index.range(KeyRange::ALL, self.current);
-        newest.map(|(key, revision)| (&**key, self.record(revision).lease)).filter(|(_, lease)| *lease != LeaseId::NONE)
+        newest
+            .map(|(_, revision)| self.record(revision))
+            .filter(|record| record.lease != LeaseId::NONE)
+            .map(|record| (record.key, record.lease))
     }
 
     /// Asserts the invariants.

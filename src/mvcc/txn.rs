@@ -5,21 +5,17 @@
 //! while applying (`ignore_value` on a key that the same transaction deleted) takes everything back.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use super::compare::Compare;
 use super::key_value::{KeyValue, LeaseId, Record};
+use super::limits::Answer;
 use super::overlap;
 use super::range::{KeyRange, Range, RangeResponse};
 use super::revision::Revision;
 use super::store::Store;
 use crate::codec::{BorrowDecode, Encode};
 use crate::error::Error;
-
-/// The most operations (or compares) in one level of a transaction; a nested transaction has what its parent's longest
-/// list leaves (etcd's `--max-txn-ops`).
-pub const OPERATIONS_MAX: usize = 128;
-/// The most bytes of keys and values in one request (etcd's `--max-request-bytes`).
-pub const REQUEST_BYTES_MAX: usize = 1536 << 10;
 
 /// Gives a key a value.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Encode, BorrowDecode)]
@@ -210,28 +206,37 @@ impl Path {
 impl Store {
     /// Puts one key.
     pub fn put(&mut self, put: &Put<'_>, leases: &dyn Leases) -> Result<PutResponse, Error> {
-        check_size(put.key.len() + put.value.len())?;
+        self.check_size(put.key.len() + put.value.len())?;
         put.validate()?;
         put.check_lease(leases)?;
+        self.check_room([self.put_size(put)].into_iter())?;
         self.write(|txn| txn.run_put(put))
     }
 
     /// Deletes the keys of a range.
     pub fn delete_range(&mut self, delete: &DeleteRange<'_>) -> Result<DeleteRangeResponse, Error> {
-        check_size(delete.keys.bytes())?;
+        self.check_size(delete.keys.bytes())?;
         delete.keys.validate()?;
-        self.write(|txn| Ok(txn.run_delete_range(delete)))
+        self.write(|txn| txn.run_delete_range(delete))
     }
 
     /// Runs a transaction.
     pub fn txn(&mut self, txn: &Txn<'_>, leases: &dyn Leases) -> Result<TxnResponse, Error> {
-        check_size(txn.bytes())?;
-        txn.validate(OPERATIONS_MAX)?;
+        self.check_size(txn.bytes())?;
+        txn.validate(self.limits.operations_max)?;
         overlap::check(&txn.success)?;
         overlap::check(&txn.failure)?;
         let path = Path::of(txn, self);
         path.each(txn, &|op| self.check_put(op, leases))?;
         path.each(txn, &|op| self.check_range(op))?;
+        let puts = RefCell::new(Vec::new());
+        path.each(txn, &|op| {
+            if let Op::Put(put) = op {
+                puts.borrow_mut().push(self.put_size(put));
+            }
+            Ok(())
+        })?;
+        self.check_room(puts.into_inner().into_iter())?;
         self.write(|write| write.run_txn(txn, &path))
     }
 
@@ -254,6 +259,17 @@ impl Store {
         result
     }
 
+    fn check_size(&self, bytes: usize) -> Result<(), Error> {
+        let bytes_max = self.limits.request_bytes_max;
+        if bytes <= bytes_max { Ok(()) } else { Err(Error::TooLarge { bytes, bytes_max }) }
+    }
+
+    /// A put's key, and the length of the value it will store.
+    fn put_size<'a>(&self, put: &Put<'a>) -> (&'a [u8], usize) {
+        let kept = || self.get_at(put.key, self.current).map_or(0, |kv| kv.value.len());
+        (put.key, if put.ignore_value { kept() } else { put.value.len() })
+    }
+
     fn check_put(&self, op: &Op<'_>, leases: &dyn Leases) -> Result<(), Error> {
         let Op::Put(put) = op else { return Ok(()) };
         if put.needs_key() && self.get_at(put.key, self.current).is_none() {
@@ -268,21 +284,18 @@ impl Store {
     }
 }
 
-fn check_size(bytes: usize) -> Result<(), Error> {
-    let bytes_max = REQUEST_BYTES_MAX;
-    if bytes <= bytes_max { Ok(()) } else { Err(Error::TooLarge { bytes, bytes_max }) }
-}
-
 /// A transaction being written: its records are in the tree and the index, and nobody else can look before it ends.
 pub(crate) struct WriteTxn<'s> {
     store: &'s mut Store,
     next: Revision,
+    answer: Answer,
 }
 
 impl<'s> WriteTxn<'s> {
     pub fn begin(store: &'s mut Store) -> Self {
         let next = Revision::first_of(store.current + 1);
-        Self { store, next }
+        let answer = Answer::new(&store.limits);
+        Self { store, next, answer }
     }
 
     /// Makes the changes visible, if there are any; gives the store's revision.
@@ -297,12 +310,12 @@ impl<'s> WriteTxn<'s> {
         while let Some(revision) = tree.newest().filter(|newest| newest.main == self.next.main) {
             let key = tree.get(revision).expect("the newest record is there").key.to_vec();
             tree.pop(revision);
-            let entry = index.entry(&key);
-            entry.pop();
-            match entry.newest().and_then(|change| tree.get(change.revision)) {
-                Some(record) => entry.set_generation(record.create_revision, record.version),
-                None => index.remove(&key),
-            }
+            index.update(&key, |index| {
+                let before = index.pop().and_then(|change| tree.get(change.revision));
+                let (create_revision, version) =
+                    before.map_or((0, 0), |record| (record.create_revision, record.version));
+                index.set_generation(create_revision, version);
+            });
         }
     }
 
@@ -313,18 +326,17 @@ impl<'s> WriteTxn<'s> {
 
     pub fn put(&mut self, key: &[u8], value: &[u8], lease: LeaseId) {
         let revision = self.take_revision();
-        let (create_revision, version) = self.store.index.entry(key).put(revision);
+        let (create_revision, version) = self.store.index.update(key, |index| index.put(revision));
         let record = Record { revision, tombstone: false, key, create_revision, version, lease, value };
         self.store.tree.append(&record);
     }
 
     /// Gives the number of keys deleted.
     pub fn delete_range(&mut self, keys: KeyRange<'_>) -> u64 {
-        let alive: Vec<_> =
-            self.store.index.range(keys, self.revision()).map(|(key, _)| super::index::Key::clone(key)).collect();
+        let alive: Vec<_> = self.store.index.range(keys, self.revision()).map(|(key, _)| key.to_vec()).collect();
         for key in &alive {
             let revision = self.take_revision();
-            self.store.index.entry(key).tombstone(revision);
+            self.store.index.update(key, |index| index.tombstone(revision));
             self.store.tree.append(&Record::tombstone(revision, key));
         }
         alive.len() as u64
@@ -342,8 +354,8 @@ impl<'s> WriteTxn<'s> {
         for op in path.taken(txn) {
             responses.push(match op {
                 Op::Put(put) => OpResponse::Put(self.run_put(put)?),
-                Op::DeleteRange(delete) => OpResponse::DeleteRange(self.run_delete_range(delete)),
-                Op::Range(range) => OpResponse::Range(self.run_range(range)),
+                Op::DeleteRange(delete) => OpResponse::DeleteRange(self.run_delete_range(delete)?),
+                Op::Range(range) => OpResponse::Range(self.run_range(range)?),
                 Op::Txn(txn) => {
                     let path = nested.next().expect("the path has an entry for each nested transaction");
                     OpResponse::Txn(self.run_txn(txn, path)?)
@@ -356,6 +368,9 @@ impl<'s> WriteTxn<'s> {
     fn run_put(&mut self, put: &Put<'_>) -> Result<PutResponse, Error> {
         let wanted = put.prev_kv || put.needs_key();
         let prev_kv = if wanted { self.get(put.key) } else { None };
+        if let Some(prev) = &prev_kv {
+            self.answer.add(prev.key.len(), prev.value.len())?;
+        }
         if put.needs_key() && prev_kv.is_none() {
             return Err(Error::KeyNotFound);
         }
@@ -372,18 +387,18 @@ impl<'s> WriteTxn<'s> {
         Ok(PutResponse { revision: self.revision(), prev_kv: prev_kv.filter(|_| put.prev_kv) })
     }
 
-    fn run_delete_range(&mut self, delete: &DeleteRange<'_>) -> DeleteRangeResponse {
+    fn run_delete_range(&mut self, delete: &DeleteRange<'_>) -> Result<DeleteRangeResponse, Error> {
         let range = Range { keys: delete.keys, ..Range::default() };
-        let prev_kvs = if delete.prev_kv { self.run_range(&range).kvs } else { Vec::new() };
+        let prev_kvs = if delete.prev_kv { self.run_range(&range)?.kvs } else { Vec::new() };
         let deleted = self.delete_range(delete.keys);
-        DeleteRangeResponse { revision: self.revision(), deleted, prev_kvs }
+        Ok(DeleteRangeResponse { revision: self.revision(), deleted, prev_kvs })
     }
 
     /// A revision below the transaction's shows the state before it.
-    fn run_range(&self, range: &Range<'_>) -> RangeResponse<'static> {
+    fn run_range(&mut self, range: &Range<'_>) -> Result<RangeResponse<'static>, Error> {
         let now = self.revision();
         let at = if range.revision == 0 { now } else { range.revision };
-        self.store.range_at(range, at, now).into_owned()
+        self.store.range_at(range, at, now, &mut self.answer).map(RangeResponse::into_owned)
     }
 
     fn get(&self, key: &[u8]) -> Option<KeyValue<'static>> {
@@ -394,6 +409,7 @@ impl<'s> WriteTxn<'s> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mvcc::limits::{Limits, REQUEST_BYTES_MAX};
 
     struct NoLeases;
     impl Leases for NoLeases {
@@ -459,6 +475,19 @@ mod tests {
             panic!("one answer for each operation")
         };
         assert_eq!((first.revision, second.revision, response.revision), (1, 2, 2));
+    }
+
+    /// 128 reads of everything cost no byte of request, and would be an answer of any size.
+    #[test]
+    fn an_answer_too_large_changes_nothing() {
+        let mut store = Store::new(Limits { response_bytes_max: 10_000, ..Limits::default() });
+        run(&mut store, vec![put(b"a", &[0; 3000])]).expect("accepted");
+        let read = || Op::Range(Range::default());
+        assert!(run(&mut store, vec![read(); 3]).is_ok());
+        let refused = run(&mut store, vec![put(b"b", b""), read(), read(), read(), read()]);
+        assert_eq!(refused.map_err(|error| error.code()), Err("TOO_LARGE"));
+        assert_eq!((store.current(), store.get(b"b", 0)), (2, Ok(None)));
+        store.check();
     }
 
     #[test]

@@ -29,7 +29,9 @@ impl Engine {
     ) -> Result<Self, JsValue> {
         console_error_panic_hook::set_once();
         let incarnation = convert::incarnation(incarnation).map_err(thrown)?;
-        Ok(Self { engine: engine::Engine::new(engine::EngineOptions { incarnation, blob_bytes_max }) })
+        Ok(Self {
+            engine: engine::Engine::new(engine::EngineOptions { incarnation, blob_bytes_max, ..Default::default() }),
+        })
     }
 
     /// Takes one stored blob, ids ascending.

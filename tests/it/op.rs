@@ -4,14 +4,15 @@
 //! comparison is one `==` over every field.
 
 use std::fmt;
+use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Deserializer};
 
-/// A key, a range end or a value.
+/// A key, a range end or a value. Shared, because the model copies whole maps of them.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Bytes(pub Vec<u8>);
+pub struct Bytes(pub Rc<[u8]>);
 
 impl Bytes {
     pub fn is_empty(&self) -> bool {
@@ -21,7 +22,7 @@ impl Bytes {
 
 impl From<&[u8]> for Bytes {
     fn from(bytes: &[u8]) -> Self {
-        Self(bytes.to_vec())
+        Self(bytes.into())
     }
 }
 
@@ -36,7 +37,7 @@ impl fmt::Debug for Bytes {
 impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        BASE64_STANDARD.decode(text).map(Self).map_err(serde::de::Error::custom)
+        BASE64_STANDARD.decode(text).map(|bytes| Self(bytes.into())).map_err(serde::de::Error::custom)
     }
 }
 
@@ -51,7 +52,7 @@ pub struct Keys {
 
 impl Keys {
     pub fn contains(&self, key: &Bytes) -> bool {
-        match self.range_end.0.as_slice() {
+        match &*self.range_end.0 {
             b"" => *key == self.key,
             b"\0" => *key >= self.key,
             _ => self.key <= *key && *key < self.range_end,
@@ -60,13 +61,13 @@ impl Keys {
 
     /// The key is not before its range end.
     pub fn holds_nothing(&self) -> bool {
-        !matches!(self.range_end.0.as_slice(), b"" | b"\0") && self.key >= self.range_end
+        !matches!(&*self.range_end.0, b"" | b"\0") && self.key >= self.range_end
     }
 }
 
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.range_end.0.as_slice() {
+        match &*self.range_end.0 {
             b"" => write!(f, "{:?}", self.key),
             b"\0" => write!(f, "[{:?}, ..)", self.key),
             _ => write!(f, "[{:?}, {:?})", self.key, self.range_end),
@@ -90,6 +91,12 @@ pub enum Op {
     Watch(Watch),
     Get { key: Bytes, revision: u64 },
     History { keys: Keys, from: u64, to: u64, limit: u64 },
+    Since { keys: Keys, start_revision: u64, end_revision: u64, limit: u64 },
+    Diff { keys: Keys, from: u64, to: u64 },
+    RestoreTo { keys: Keys, revision: u64 },
+    Hash { revision: u64 },
+    Snapshot { revision: u64 },
+    ReleaseSnapshot { revision: u64 },
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -307,6 +314,26 @@ pub enum Answer {
     Watch {},
     Get(Option<Kv>),
     History(Vec<Event>),
+    Since {
+        events: Vec<Event>,
+        next_revision: u64,
+    },
+    /// Each key before and after.
+    Diff(Vec<(Option<Kv>, Option<Kv>)>),
+    RestoreTo {
+        revision: u64,
+    },
+    Hash {
+        hash: u32,
+        revision: u64,
+        compact_revision: u64,
+    },
+    Snapshot {
+        revision: u64,
+    },
+    ReleaseSnapshot {
+        released: bool,
+    },
     /// One of the package's codes.
     Error(String),
 }

@@ -86,6 +86,27 @@ fn ask(engine: &mut Engine, op: &Op, now_ms: u64) -> Result<Answer, revkv::Error
             let history = revkv::History { keys: keys.range(), from: *from, to: *to, limit: *limit };
             return Ok(Answer::History(engine.history(&history)?.iter().map(event).collect()));
         }
+        Op::Since { keys, start_revision, end_revision, limit } => {
+            let (start_revision, end_revision, limit) = (*start_revision, *end_revision, *limit);
+            let since = engine.since(&revkv::Since { keys: keys.range(), start_revision, end_revision, limit })?;
+            let events = since.events.iter().map(event).collect();
+            return Ok(Answer::Since { events, next_revision: since.next_revision });
+        }
+        Op::Diff { keys, from, to } => {
+            let diff = engine.diff(keys.range(), *from, *to)?;
+            let both =
+                diff.iter().map(|difference| (difference.before.as_ref().map(kv), difference.after.as_ref().map(kv)));
+            return Ok(Answer::Diff(both.collect()));
+        }
+        Op::RestoreTo { keys, revision } => Request::RestoreTo { keys: keys.range(), revision: *revision },
+        Op::Hash { revision } => {
+            let revkv::Hash { hash, revision, compact_revision } = engine.hash(*revision)?;
+            return Ok(Answer::Hash { hash, revision, compact_revision });
+        }
+        Op::Snapshot { revision } => return Ok(Answer::Snapshot { revision: engine.snapshot(*revision)? }),
+        Op::ReleaseSnapshot { revision } => {
+            return Ok(Answer::ReleaseSnapshot { released: engine.release_snapshot(*revision) });
+        }
         Op::LeaseTimeToLive { id } => return Ok(time_to_live(engine, *id, now_ms)),
         Op::LeaseLeases => {
             let ids = engine.leases().iter().map(|id| id.0).collect();
@@ -118,6 +139,7 @@ fn answer(response: Response) -> Answer {
         }
         Response::LeaseRevoke { revision } => Answer::LeaseRevoke { revision },
         Response::LeaseKeepAlive { revision, ttl_seconds } => Answer::LeaseKeepAlive { revision, ttl: ttl_seconds },
+        Response::RestoreTo { revision } => Answer::RestoreTo { revision },
     }
 }
 
@@ -145,7 +167,7 @@ fn txn_answer(txn: revkv::TxnResponse) -> Answer {
 }
 
 fn bytes(bytes: &[u8]) -> Bytes {
-    Bytes(bytes.to_vec())
+    Bytes::from(bytes)
 }
 
 fn kv(kv: &revkv::KeyValue<'_>) -> Kv {
@@ -173,7 +195,7 @@ pub fn batch(batch: &revkv::Batch<'_>) -> Batch {
 
 impl Keys {
     fn range(&self) -> KeyRange<'_> {
-        match (self.key.0.as_slice(), self.range_end.0.as_slice()) {
+        match (&*self.key.0, &*self.range_end.0) {
             (b"\0", b"\0") => KeyRange::From(b""),
             (key, b"") => KeyRange::Key(key),
             (key, b"\0") => KeyRange::From(key),

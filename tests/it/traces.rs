@@ -43,7 +43,7 @@ struct Canceled {
 #[test]
 fn engine_answers_as_etcd_did() {
     for path in files() {
-        let mut engine = Engine::new(EngineOptions { incarnation: [7; 16], blob_bytes_max: 0 });
+        let mut engine = Engine::new(EngineOptions { incarnation: [7; 16], ..EngineOptions::default() });
         engine.start().expect("a fresh engine starts");
         let mut driven = Driven::new(engine);
         replay(&path, &mut driven, |driven| driven.engine.check());

@@ -1,75 +1,107 @@
-//! Steps from a seed: few keys, few values and few leases, so that they meet.
+//! Steps from a seed.
 
 use fastrand::Rng;
 
+use super::setup::Setup;
 use super::world::{Step, World, everything};
 use crate::op::{
     Bytes, Compare, CompareResult, DeleteRange, Filter, Keys, Op, Put, Range, SortOrder, SortTarget, Target, Txn, Watch,
 };
 
-const KEYS: [&[u8]; 12] =
-    [b"a", b"a/1", b"a/2", b"a\xff", b"b", b"b/1", b"c", b"c/1", b"\0", b"\0\0", b"\xff", b"\xff\xff"];
+/// Few, so that they are granted, used and lost again and again.
 const LEASES: [i64; 4] = [1, 2, -3, i64::MAX];
+const SNAPSHOTS_MAX: usize = 6;
 
-pub struct Source {
+/// Makes one step: a step has a seed of its own, and names revisions by their distance from the present.
+pub struct Source<'w> {
     rng: Rng,
+    setup: &'w Setup,
+    revision: u64,
+    pins: &'w [u64],
+    leases: Vec<i64>,
+    watchers: usize,
 }
 
-impl Source {
-    pub fn new(seed: u64) -> Self {
-        Self { rng: Rng::with_seed(seed) }
-    }
-
-    pub fn step(&mut self, world: &World) -> Step {
-        let revision = world.model.revision;
-        match self.rng.u32(0..100) {
-            0..65 => Step::Op(self.op(world)),
-            65..77 => Step::Take {
-                watcher: self.rng.usize(0..8),
-                up_to: if self.rng.bool() { 0 } else { self.near(revision) },
-                events_max: [1, 2, 5, 1000][self.rng.usize(0..4)],
-            },
-            77..79 => Step::Cancel { watcher: self.rng.usize(0..8) },
-            79..83 => Step::Wait { ms: self.rng.u64(0..4) * 1_000 },
-            83..88 => Step::Tick { ms: self.rng.u64(0..4) * 1_000 },
-            88..93 => Step::CompactSteps(self.rng.usize(1..6)),
-            93..97 => Step::Store,
-            97..99 => Step::Reopen,
-            _ => Step::Crash,
+impl<'w> Source<'w> {
+    pub fn new(seed: u64, world: &'w World) -> Self {
+        let World { model, setup, .. } = world;
+        Self {
+            rng: Rng::with_seed(seed),
+            setup,
+            revision: model.revision,
+            pins: &model.pins,
+            leases: model.leases.keys().copied().collect(),
+            watchers: model.watchers.len(),
         }
     }
 
-    fn op(&mut self, world: &World) -> Op {
-        let revision = world.model.revision;
+    pub fn step(&mut self) -> Step {
         match self.rng.u32(0..100) {
-            0..30 => Op::Put(self.put()),
-            30..38 => Op::DeleteRange(self.delete_range()),
-            38..53 => Op::Txn(self.txn(revision, 0)),
-            53..68 => Op::Range(self.range(revision)),
-            68..72 => Op::Get { key: self.key(), revision: self.revision(revision) },
-            72..77 => Op::History {
-                keys: self.keys(),
-                from: self.revision(revision),
-                to: self.revision(revision),
-                limit: if self.rng.bool() { 0 } else { self.rng.u64(1..6) },
+            0..66 => Step::Op(self.op()),
+            66..76 => Step::Take {
+                watcher: self.rng.usize(..),
+                up_to: if self.rng.bool() { 0 } else { self.near() },
+                events_max: [0, 1, 2, 5, 1000][self.rng.usize(0..5)],
             },
-            77..80 => Op::Compact { revision: self.near(revision) },
-            80..84 => Op::LeaseGrant { id: self.lease(), ttl: self.rng.u64(0..10) },
-            84 => Op::LeaseRevoke { id: self.lease() },
-            85..89 => Op::LeaseKeepAlive { id: self.lease() },
-            89..91 => Op::LeaseTimeToLive { id: self.lease() },
-            91 => Op::LeaseLeases,
-            _ => Op::Watch(self.watch(revision)),
+            76..78 => Step::Cancel { watcher: self.rng.usize(..) },
+            78..81 => Step::Wait { ms: self.ms() },
+            81..86 => Step::Tick { ms: self.ms() },
+            86..91 => Step::CompactSteps(self.rng.usize(1..6)),
+            91 => Step::Walk { keys: self.keys(), start: self.revision(), limit: self.rng.u64(1..8) },
+            92..95 => Step::Write,
+            95 => Step::Confirm { nth: self.rng.usize(..) },
+            96 => Step::Store,
+            97.. if !self.one_in(self.setup.restart_one_in) => Step::Op(self.op()),
+            97 => Step::Reopen,
+            98 => Step::Crash,
+            _ => Step::CrashWriting,
+        }
+    }
+
+    fn op(&mut self) -> Op {
+        match self.rng.u32(0..100) {
+            0..26 => Op::Put(self.put()),
+            26..33 => Op::DeleteRange(self.delete_range()),
+            33..47 => Op::Txn(match self.rng.u32(0..40) {
+                0 => self.wide_txn(),
+                1..4 => self.filling_txn(),
+                _ => self.txn(0),
+            }),
+            47..59 => Op::Range(self.range()),
+            59..63 => Op::Get { key: self.key(), revision: self.revision() },
+            63..67 => {
+                Op::History { keys: self.keys(), from: self.revision(), to: self.revision(), limit: self.limit() }
+            }
+            67..70 => Op::Since {
+                keys: self.keys(),
+                start_revision: self.revision(),
+                end_revision: self.revision(),
+                limit: self.limit(),
+            },
+            70..73 => Op::Diff { keys: self.keys(), from: self.revision(), to: self.revision() },
+            73..75 => Op::RestoreTo { keys: self.keys_to_change(), revision: self.revision() },
+            75..77 => Op::Hash { revision: self.revision() },
+            77..80 if self.one_in(self.setup.compaction_one_in) => Op::Compact { revision: self.near() },
+            77..80 => Op::Put(self.put()),
+            80..83 if self.pins.len() < SNAPSHOTS_MAX => Op::Snapshot { revision: self.revision() },
+            80..85 => Op::ReleaseSnapshot { revision: self.near() },
+            85..88 => Op::LeaseGrant { id: self.lease(), ttl: self.rng.u64(0..20) },
+            88 => Op::LeaseRevoke { id: self.granted() },
+            89..91 => Op::LeaseKeepAlive { id: self.granted() },
+            91 => Op::LeaseTimeToLive { id: self.granted() },
+            92 => Op::LeaseLeases,
+            _ if self.watchers < self.setup.watchers_max => Op::Watch(self.watch()),
+            _ => Op::Put(self.put()),
         }
     }
 
     fn put(&mut self) -> Put {
-        let ignore_value = self.one_in(8);
-        let ignore_lease = self.one_in(8);
+        let ignore_value = self.one_in(12);
+        let ignore_lease = self.one_in(12);
         Put {
             key: self.key(),
             value: if ignore_value && !self.one_in(8) { Bytes::default() } else { self.value() },
-            lease: if self.one_in(if ignore_lease { 16 } else { 4 }) { self.lease() } else { 0 },
+            lease: if self.one_in(if ignore_lease { 16 } else { 4 }) { self.granted() } else { 0 },
             prev_kv: self.one_in(3),
             ignore_value,
             ignore_lease,
@@ -77,16 +109,22 @@ impl Source {
     }
 
     fn delete_range(&mut self) -> DeleteRange {
-        DeleteRange { keys: self.keys(), prev_kv: self.rng.bool() }
+        DeleteRange { keys: self.keys_to_change(), prev_kv: self.rng.bool() }
     }
 
-    fn range(&mut self, revision: u64) -> Range {
-        let mut bound = || if self.one_in(6) { self.near(revision) } else { 0 };
+    /// Of many keys mostly one: else the store would be empty again and again before it has grown.
+    fn keys_to_change(&mut self) -> Keys {
+        let alone = self.setup.keys.len() > 100 && !self.one_in(200);
+        if alone { Keys { key: self.key(), range_end: Bytes::default() } } else { self.keys() }
+    }
+
+    fn range(&mut self) -> Range {
+        let mut bound = || if self.one_in(6) { self.near() } else { 0 };
         let [min_mod_revision, max_mod_revision, min_create_revision, max_create_revision] =
             [bound(), bound(), bound(), bound()];
         Range {
             keys: self.keys(),
-            revision: self.revision(revision),
+            revision: self.revision(),
             limit: if self.rng.bool() { 0 } else { [1, 2, 3, u64::MAX][self.rng.usize(0..4)] },
             keys_only: self.one_in(5),
             count_only: self.one_in(8),
@@ -105,27 +143,47 @@ impl Source {
         }
     }
 
-    fn txn(&mut self, revision: u64, depth: u32) -> Txn {
+    fn txn(&mut self, depth: u32) -> Txn {
         let compares = self.rng.usize(0..3);
         Txn {
-            compare: (0..compares).map(|_| self.compare(revision)).collect(),
-            success: self.ops(revision, depth),
-            failure: self.ops(revision, depth),
+            compare: (0..compares).map(|_| self.compare()).collect(),
+            success: self.ops(depth),
+            failure: self.ops(depth),
         }
     }
 
-    fn ops(&mut self, revision: u64, depth: u32) -> Vec<Op> {
+    /// About as many operations as one may have by default, in one list or in two nested ones.
+    fn wide_txn(&mut self) -> Txn {
+        let range = Op::Range(Range { count_only: true, ..self.range() });
+        let outer = self.rng.usize(0..131);
+        let inner = (self.rng.usize(126..131)).saturating_sub(outer);
+        let nested = Op::Txn(Txn { success: vec![range.clone(); inner], ..Txn::default() });
+        let mut success = vec![range; outer];
+        success.push(nested);
+        Txn { success, ..Txn::default() }
+    }
+
+    /// Puts a run of neighbouring keys, as many as there may be.
+    fn filling_txn(&mut self) -> Txn {
+        let keys = &self.setup.keys;
+        let first = self.rng.usize(0..keys.len());
+        let value = self.value();
+        let put = |key: &Bytes| Op::Put(Put { key: key.clone(), value: value.clone(), ..Put::default() });
+        Txn { success: keys[first..].iter().take(120).map(put).collect(), ..Txn::default() }
+    }
+
+    fn ops(&mut self, depth: u32) -> Vec<Op> {
         let op = |source: &mut Self| match source.rng.u32(0..10) {
             0..4 => Op::Put(source.put()),
             4..6 => Op::DeleteRange(source.delete_range()),
-            6..8 => Op::Range(source.range(revision)),
-            _ if depth < 2 => Op::Txn(source.txn(revision, depth + 1)),
+            6..8 => Op::Range(source.range()),
+            _ if depth < 2 => Op::Txn(source.txn(depth + 1)),
             _ => Op::Put(source.put()),
         };
         (0..self.rng.usize(0..4)).map(|_| op(self)).collect()
     }
 
-    fn compare(&mut self, revision: u64) -> Compare {
+    fn compare(&mut self) -> Compare {
         Compare {
             keys: self.keys(),
             target: self.choose([Target::Version, Target::Create, Target::Mod, Target::Value, Target::Lease]),
@@ -136,19 +194,19 @@ impl Source {
                 CompareResult::Less,
             ]),
             version: self.rng.u64(0..3),
-            create_revision: self.revision(revision),
-            mod_revision: self.revision(revision),
+            create_revision: self.revision(),
+            mod_revision: self.revision(),
             value: self.value(),
             lease: if self.rng.bool() { 0 } else { self.lease() },
         }
     }
 
-    fn watch(&mut self, revision: u64) -> Watch {
+    fn watch(&mut self) -> Watch {
         let filters = [vec![], vec![], vec![Filter::NoPut], vec![Filter::NoDelete]];
         Watch {
             id: 0,
             keys: self.keys(),
-            start_revision: self.revision(revision),
+            start_revision: self.revision(),
             prev_kv: self.rng.bool(),
             filters: filters[self.rng.usize(0..filters.len())].clone(),
             resync: self.one_in(3),
@@ -156,25 +214,30 @@ impl Source {
     }
 
     fn keys(&mut self) -> Keys {
-        match self.rng.u32(0..10) {
+        match self.rng.u32(0..12) {
             0..3 => everything(),
             3..6 => Keys { key: self.key(), range_end: Bytes::default() },
             6..8 => Keys { key: self.key(), range_end: b"\0"[..].into() },
+            8..10 => prefix(self.key()),
             _ => Keys { key: self.key(), range_end: self.key() },
         }
     }
 
     /// Now and then the empty key, which no request may name.
     fn key(&mut self) -> Bytes {
-        if self.one_in(60) { Bytes::default() } else { self.choose(KEYS).into() }
+        if self.one_in(60) {
+            Bytes::default()
+        } else {
+            self.setup.keys[self.rng.usize(0..self.setup.keys.len())].clone()
+        }
     }
 
     /// Mostly a few bytes; some fill a blob.
     fn value(&mut self) -> Bytes {
         match self.rng.u32(0..12) {
             0 => Bytes::default(),
-            1 => Bytes(vec![self.rng.u8(..); self.rng.usize(100..2_000)]),
-            _ => Bytes(vec![b'v', self.rng.u8(b'0'..b'4')]),
+            1 => Bytes::from(&vec![self.rng.u8(..); self.rng.usize(100..self.setup.value_bytes_max)][..]),
+            _ => Bytes::from(&[b'v', self.rng.u8(b'0'..b'4')][..]),
         }
     }
 
@@ -182,13 +245,38 @@ impl Source {
         if self.one_in(20) { 0 } else { self.choose(LEASES) }
     }
 
-    /// 0, which mostly means now, or one near the present.
-    fn revision(&mut self, present: u64) -> u64 {
-        if self.rng.bool() { 0 } else { self.near(present) }
+    /// Time goes on; now and then a clock is set back, or far ahead.
+    fn ms(&mut self) -> i64 {
+        match self.rng.u32(0..64) {
+            0..6 => -self.rng.i64(0..20_000),
+            6 => self.rng.i64(0..100_000_000),
+            7 => -self.rng.i64(0..100_000_000),
+            _ => self.rng.i64(0..3) * 1_000,
+        }
     }
 
-    fn near(&mut self, present: u64) -> u64 {
-        self.rng.u64(present.saturating_sub(20)..present + 3)
+    fn limit(&mut self) -> u64 {
+        if self.rng.bool() { 0 } else { self.rng.u64(1..6) }
+    }
+
+    /// Mostly one that is there.
+    fn granted(&mut self) -> i64 {
+        let usual = !self.leases.is_empty() && !self.one_in(6);
+        if usual { self.leases[self.rng.usize(0..self.leases.len())] } else { self.lease() }
+    }
+
+    /// 0, which mostly means now, or one near the present.
+    fn revision(&mut self) -> u64 {
+        if self.rng.bool() { 0 } else { self.near() }
+    }
+
+    /// A snapshot's, if there is one, or one not far from the present.
+    fn near(&mut self) -> u64 {
+        if !self.pins.is_empty() && self.one_in(3) {
+            return self.pins[self.rng.usize(0..self.pins.len())];
+        }
+        let back = if self.rng.bool() { 3 } else { self.setup.back };
+        self.rng.u64(self.revision.saturating_sub(back)..self.revision + 3)
     }
 
     fn one_in(&mut self, n: u32) -> bool {
@@ -198,4 +286,15 @@ impl Source {
     fn choose<T: Copy, const N: usize>(&mut self, from: [T; N]) -> T {
         from[self.rng.usize(0..N)]
     }
+}
+
+/// Every key that begins so.
+fn prefix(key: Bytes) -> Keys {
+    let mut end = key.0.to_vec();
+    while end.pop_if(|last| *last == u8::MAX).is_some() {}
+    match end.last_mut() {
+        Some(last) => *last += 1,
+        None => end = b"\0".to_vec(),
+    }
+    Keys { key, range_end: Bytes::from(&end[..]) }
 }

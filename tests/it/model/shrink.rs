@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
-/// Each attempt plays the sequence from the start, so that a long one is not tried for ever.
-const ATTEMPTS_MAX: usize = 3_000;
+/// Each attempt plays the sequence from the start. So many steps in all are some seconds, for a long sequence too.
+const STEPS_PLAYED_MAX: usize = 400_000;
 
 thread_local! {
     static CAUGHT: Cell<bool> = const { Cell::new(false) };
@@ -30,13 +30,13 @@ pub fn failure_of(body: impl FnOnce()) -> Option<String> {
 
 /// Drops runs of steps, ever shorter ones, as long as playing what remains fails.
 pub fn shrink(mut steps: Vec<u64>, play: impl Fn(&[u64])) -> Vec<u64> {
-    let mut attempts = 0;
+    let mut played = 0;
     let mut run = steps.len() / 2;
     while run > 0 {
         let mut at = 0;
         let mut shorter = false;
-        while at < steps.len() && attempts < ATTEMPTS_MAX {
-            attempts += 1;
+        while at < steps.len() && played < STEPS_PLAYED_MAX {
+            played += steps.len();
             let mut fewer = steps.clone();
             fewer.drain(at..steps.len().min(at + run));
             if failure_of(|| play(&fewer)).is_some() {

@@ -4,7 +4,10 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use revkv::Limits;
+
 use super::lease::Lease;
+use super::size::{Kept, Removal};
 use super::watch::Watcher;
 use crate::op::{Answer, Bytes, DeleteRange, Event, EventType, Keys, Kv, Op, Put, Range, SortOrder, SortTarget};
 
@@ -19,14 +22,18 @@ pub struct Model {
     pub revision: u64,
     /// Reads below it fail; 0 is never compacted.
     pub compact_revision: u64,
-    /// The state at each revision from the compact revision to the present.
-    states: BTreeMap<u64, Rc<State>>,
-    /// What happened at each of these revisions, in order.
-    pub changes: BTreeMap<u64, Vec<Event>>,
-    /// The puts from before the compact revision that a read there still sees, oldest first.
-    older: Vec<Event>,
+    pub limits: Limits,
+    /// The state at each revision that can be read.
+    pub states: BTreeMap<u64, Rc<State>>,
+    /// What happened at each revision ever written, in order. Compaction only says who may look.
+    pub changes: BTreeMap<u64, Rc<[Event]>>,
+    /// The revisions of the snapshots held, ascending, one entry each.
+    pub pins: Vec<u64>,
     pub leases: BTreeMap<i64, Lease>,
     pub watchers: BTreeMap<u32, Watcher>,
+    /// What it all takes, and how far the engine may be from that.
+    pub kept: Rc<Kept>,
+    pub removal: Removal,
 }
 
 /// A write that has not been published: dropped on an error, so that nothing of it remains.
@@ -38,14 +45,21 @@ pub struct Draft<'a> {
 
 impl Model {
     pub fn new() -> Self {
+        Self::with_limits(Limits::default())
+    }
+
+    pub fn with_limits(limits: Limits) -> Self {
         Self {
             revision: 1,
             compact_revision: 0,
+            limits,
             states: BTreeMap::from([(1, Rc::default())]),
             changes: BTreeMap::new(),
-            older: Vec::new(),
+            pins: Vec::new(),
             leases: BTreeMap::new(),
             watchers: BTreeMap::new(),
+            kept: Rc::default(),
+            removal: Removal::Done,
         }
     }
 
@@ -65,6 +79,14 @@ impl Model {
             }
             Op::Get { key, revision } => self.get(key, *revision),
             Op::History { keys, from, to, limit } => self.history(keys, *from, *to, *limit),
+            Op::Since { keys, start_revision, end_revision, limit } => {
+                self.since(keys, *start_revision, *end_revision, *limit)
+            }
+            Op::Diff { keys, from, to } => self.diff(keys, *from, *to),
+            Op::RestoreTo { keys, revision } => self.restore_to(keys, *revision),
+            Op::Hash { revision } => self.hash(*revision),
+            Op::Snapshot { revision } => self.snapshot(*revision),
+            Op::ReleaseSnapshot { revision } => Ok(self.release_snapshot(*revision)),
             Op::Watch(_) => unreachable!("a watch is made by Model::watch, under the caller's id"),
         }
     }
@@ -81,15 +103,18 @@ impl Model {
         if !changes.is_empty() {
             self.revision += 1;
             self.states.insert(self.revision, Rc::new(state));
-            self.changes.insert(self.revision, changes);
+            self.changes.insert(self.revision, changes.into());
+            self.count();
         }
     }
 
     fn put(&mut self, put: &Put) -> Outcome<Answer> {
+        self.check_size(put.key.0.len() + put.value.0.len())?;
         put.check_shape()?;
         if put.lease != 0 && !self.leases.contains_key(&put.lease) {
             return Err("LEASE_NOT_FOUND");
         }
+        self.check_room(&[self.stored_by(put)])?;
         let mut draft = self.draft();
         let answer = draft.put(put)?;
         let (state, changes) = draft.finish();
@@ -98,6 +123,7 @@ impl Model {
     }
 
     fn delete_range(&mut self, delete: &DeleteRange) -> Outcome<Answer> {
+        self.check_size(delete.keys.bytes())?;
         delete.keys.check_shape()?;
         let mut draft = self.draft();
         let answer = draft.delete_range(delete);
@@ -113,15 +139,17 @@ impl Model {
         Ok(Answer::Get(self.state_at(revision)?.get(key).cloned()))
     }
 
-    /// The state at a revision that lies between the compact revision and the present; 0 is the present.
+    /// The state at a revision that is not compacted, or that a snapshot holds; 0 is the present.
     pub fn state_at(&self, revision: u64) -> Outcome<&State> {
         match revision {
             0 => Ok(self.present()),
-            _ => self.check_readable(revision).map(|()| &*self.states[&revision]),
+            _ if self.pins.contains(&revision) => Ok(&self.states[&revision]),
+            _ => self.check_uncompacted(revision).map(|()| &*self.states[&revision]),
         }
     }
 
-    pub fn check_readable(&self, revision: u64) -> Outcome<()> {
+    /// Between the compact revision and the present, whatever snapshots are held.
+    pub fn check_uncompacted(&self, revision: u64) -> Outcome<()> {
         if revision > self.revision {
             Err("FUTURE_REVISION")
         } else if revision < self.compact_revision {
@@ -133,7 +161,8 @@ impl Model {
 
     /// The key as it was before the transaction at `revision`, unless that is compacted away.
     pub fn before(&self, key: &Bytes, revision: u64) -> Option<&Kv> {
-        self.states.get(&(revision - 1))?.get(key)
+        let before = Some(revision - 1).filter(|before| *before >= self.compact_revision);
+        self.states.get(&before?)?.get(key)
     }
 
     fn compact(&mut self, revision: u64) -> Outcome<Answer> {
@@ -145,30 +174,15 @@ impl Model {
         }
         self.overtake(revision);
         self.compact_revision = revision;
-        self.states.retain(|&at, _| at >= revision);
-        let kept = self.changes.split_off(&revision);
-        self.older.extend(std::mem::replace(&mut self.changes, kept).into_values().flatten());
-        let state = self.states.values().next().expect("the compact revision has a state");
-        let is_read = |put: &Event| {
-            let seen = state.get(&put.kv.key).is_some_and(|kv| kv.mod_revision == put.kv.mod_revision);
-            seen && put.r#type == EventType::Put
-        };
-        self.older.retain(is_read);
+        self.forget_states();
+        self.count();
         Ok(Answer::Compact { revision: self.revision })
     }
 
-    fn history(&self, keys: &Keys, from: u64, to: u64, limit: u64) -> Outcome<Answer> {
-        keys.check_shape()?;
-        let to = if to == 0 { self.revision } else { to };
-        if from > 0 && from != self.revision + 1 {
-            self.check_readable(from)?;
-        }
-        self.check_readable(to)?;
-        let older = self.older.iter().filter(|_| from == 0);
-        let within = self.changes.iter().filter(|(at, _)| (from..=to).contains(at));
-        let events = older.chain(within.flat_map(|(_, changes)| changes)).filter(|event| keys.contains(&event.kv.key));
-        let limit = if limit == 0 { usize::MAX } else { limit as usize };
-        Ok(Answer::History(events.take(limit).cloned().collect()))
+    /// Drops the states that nothing can read.
+    pub fn forget_states(&mut self) {
+        let Self { states, pins, compact_revision, .. } = self;
+        states.retain(|at, _| at >= compact_revision || pins.contains(at));
     }
 }
 

@@ -5,17 +5,23 @@ use std::collections::BTreeSet;
 use super::store::{Draft, Model, Outcome};
 use crate::op::{Answer, Bytes, Compare, CompareResult, Keys, Kv, Op, Put, Range, Target, Txn};
 
-/// The largest list of compares or operations, nesting included (etcd's default).
-const OPERATIONS_MAX: usize = 128;
-
 impl Model {
     pub fn txn(&mut self, txn: &Txn) -> Outcome<Answer> {
-        check_shape(txn, OPERATIONS_MAX)?;
+        self.check_size(txn.bytes())?;
+        check_shape(txn, self.limits.operations_max)?;
         writes(&txn.success)?;
         writes(&txn.failure)?;
         // etcd looks at all puts before it looks at the first range.
         self.each_on_path(txn, &mut |op| if let Op::Put(put) = op { self.check_put(put) } else { Ok(()) })?;
         self.each_on_path(txn, &mut |op| if let Op::Range(range) = op { self.check_range(range) } else { Ok(()) })?;
+        let mut puts = Vec::new();
+        self.each_on_path(txn, &mut |op| {
+            if let Op::Put(put) = op {
+                puts.push(self.stored_by(put));
+            }
+            Ok(())
+        })?;
+        self.check_room(&puts)?;
         let mut draft = self.draft();
         let answer = self.run(txn, &mut draft)?;
         let (state, changes) = draft.finish();
@@ -53,7 +59,7 @@ impl Model {
     }
 
     fn check_range(&self, range: &Range) -> Outcome<()> {
-        if range.revision == 0 { Ok(()) } else { self.check_readable(range.revision) }
+        self.state_at(range.revision).map(drop)
     }
 
     fn run(&self, txn: &Txn, draft: &mut Draft<'_>) -> Outcome<Answer> {
@@ -135,6 +141,6 @@ fn writes(ops: &[Op]) -> Outcome<(BTreeSet<&Bytes>, Vec<&Keys>)> {
 }
 
 fn add_put<'a>(key: &'a Bytes, puts: &mut BTreeSet<&'a Bytes>, deletes: &[&Keys]) -> Outcome<()> {
-    let deleted = deletes.iter().any(|keys| keys.range_end.0 != b"\0" && keys.contains(key));
+    let deleted = deletes.iter().any(|keys| *keys.range_end.0 != *b"\0" && keys.contains(key));
     if deleted || !puts.insert(key) { Err("DUPLICATE_KEY") } else { Ok(()) }
 }

@@ -32,11 +32,25 @@ impl Model {
 
     /// What the watcher sees of the revisions from its next one to `through`.
     pub fn batches(&self, id: u32, through: u64) -> Vec<Batch> {
-        let watcher = &self.watchers[&id];
-        let new = self.changes.iter().filter(|(at, _)| (watcher.next..=through).contains(at));
-        new.map(|(&revision, changes)| Batch { revision, events: self.seen(&watcher.watch, changes) })
-            .filter(|batch| !batch.events.is_empty())
-            .collect()
+        let mut batches: Vec<Batch> = Vec::new();
+        for (revision, event) in self.unseen(id, through) {
+            if batches.last().is_none_or(|batch| batch.revision < revision) {
+                batches.push(Batch { revision, events: Vec::new() });
+            }
+            let batch = batches.last_mut().expect("there is one for this revision");
+            batch.events.push(self.with_prev(&self.watchers[&id].watch, event));
+        }
+        batches
+    }
+
+    /// The changes, with their revisions, that the watcher waits for up to `through`.
+    fn unseen(&self, id: u32, through: u64) -> impl Iterator<Item = (u64, &Event)> {
+        let Watcher { watch, next, .. } = &self.watchers[&id];
+        let new = self.changes.range(*next..=through.max(*next)).filter(move |(at, _)| **at <= through);
+        new.flat_map(|(at, changes)| changes.iter().map(|event| (*at, event))).filter(|(_, event)| {
+            let filter = if event.r#type == EventType::Put { Filter::NoPut } else { Filter::NoDelete };
+            watch.keys.contains(&event.kv.key) && !watch.filters.contains(&filter)
+        })
     }
 
     /// The same, given away.
@@ -50,7 +64,8 @@ impl Model {
 
     /// The range as it was at `revision`, in place of what was lost.
     pub fn resync(&mut self, id: u32, revision: u64) -> Batch {
-        let state = self.state_at(revision).expect("a resync is at a readable revision");
+        assert_eq!(self.check_uncompacted(revision), Ok(()), "a resync at {revision}");
+        let state = &self.states[&revision];
         let watcher = &self.watchers[&id];
         let kvs = state.values().filter(|kv| watcher.watch.keys.contains(&kv.key)).cloned();
         let events = kvs.map(|kv| Event { r#type: EventType::Put, kv, prev_kv: None }).collect();
@@ -67,20 +82,13 @@ impl Model {
 
     /// Something is there to take: changes, or the news that they are lost.
     pub fn waits(&self, id: u32) -> bool {
-        self.watchers[&id].lost || !self.batches(id, self.revision).is_empty()
+        self.watchers[&id].lost || self.unseen(id, self.revision).next().is_some()
     }
 
-    fn seen(&self, watch: &Watch, changes: &[Event]) -> Vec<Event> {
-        let wanted = |event: &&Event| {
-            let filter = if event.r#type == EventType::Put { Filter::NoPut } else { Filter::NoDelete };
-            watch.keys.contains(&event.kv.key) && !watch.filters.contains(&filter)
-        };
-        let with_prev = |event: &Event| {
-            let created = event.kv.create_revision == event.kv.mod_revision;
-            let before = self.before(&event.kv.key, event.kv.mod_revision);
-            Event { prev_kv: before.filter(|_| watch.prev_kv && !created).cloned(), ..event.clone() }
-        };
-        changes.iter().filter(wanted).map(with_prev).collect()
+    fn with_prev(&self, watch: &Watch, event: &Event) -> Event {
+        let created = event.kv.create_revision == event.kv.mod_revision;
+        let before = self.before(&event.kv.key, event.kv.mod_revision);
+        Event { prev_kv: before.filter(|_| watch.prev_kv && !created).cloned(), ..event.clone() }
     }
 
     /// What the coming compaction does to the watchers that still wait for changes before it, or at it: those are about
@@ -88,8 +96,8 @@ impl Model {
     pub fn overtake(&mut self, revision: u64) {
         let ids: Vec<u32> = self.watchers.keys().copied().collect();
         for id in ids {
-            let lost = !self.batches(id, revision.saturating_sub(1)).is_empty();
-            let waits = !self.batches(id, revision).is_empty();
+            let lost = self.unseen(id, revision.saturating_sub(1)).next().is_some();
+            let waits = self.unseen(id, revision).next().is_some();
             let watcher = self.watchers.get_mut(&id).expect("it was just listed");
             if lost {
                 watcher.lost = true;

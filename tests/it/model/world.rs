@@ -1,13 +1,17 @@
-//! The engine and the model side by side, and the medium that the engine's blobs are kept on.
+//! The engine and the model side by side.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use revkv::{Engine, EngineOptions};
-
+use super::medium::Medium;
+use super::setup::Setup;
+use super::size::{Kept, Removal};
 use super::store::Model;
 use super::watch::Watcher;
-use crate::op::{Answer, Batch, Keys, Op, Range};
+use crate::op::{Answer, Batch, Event, Keys, Op, Range};
 use crate::subject::{self, Driven, Subject};
+
+/// Of a long history, so many revisions are read, evenly spread.
+const REVISIONS_COMPARED: usize = 64;
 
 /// One thing that happens. Watchers are named by their place among those there are.
 #[derive(Clone, Debug)]
@@ -22,56 +26,73 @@ pub enum Step {
     Cancel {
         watcher: usize,
     },
-    /// Time passes, unnoticed by the engine.
+    /// The clock moves, unnoticed by the engine.
     Wait {
-        ms: u64,
+        ms: i64,
     },
-    /// Time passes, and the engine is told.
+    /// The clock moves, and the engine is told.
     Tick {
-        ms: u64,
+        ms: i64,
     },
     CompactSteps(usize),
-    /// What is ready goes to the medium.
+    /// Reads the history from a revision on, portion by portion.
+    Walk {
+        keys: Keys,
+        start: u64,
+        limit: u64,
+    },
+    /// What is ready goes to the medium, which does not confirm it yet.
+    Write,
+    /// The medium confirms one of the writes.
+    Confirm {
+        nth: usize,
+    },
+    /// What is ready goes to the medium and is confirmed.
     Store,
     /// What is ready goes to the medium, and a new engine is built from it.
     Reopen,
     /// A new engine is built from what the medium has.
     Crash,
+    /// The same, after what was ready had been taken and before it was written.
+    CrashWriting,
 }
 
 pub struct World {
     driven: Driven,
     pub model: Model,
-    pub now_ms: u64,
-    blobs: BTreeMap<String, Vec<u8>>,
-    blob_bytes_max: usize,
-    /// The model as it was when the medium was last written.
-    stored: Model,
-    /// The engine has written since it was started.
-    wrote: bool,
+    pub setup: Setup,
+    now_ms: u64,
+    medium: Medium,
+    durable: u64,
+    /// The engine has not come to the end with removing old history.
+    removing: bool,
+    /// What is written or gathered for the medium asks for a removal, and no checkpoint has followed.
+    compacts: bool,
     watchers_made: u32,
+    played: usize,
 }
 
 impl World {
-    /// The seed chooses how large a blob may be: some below one record, some with room for all.
     pub fn new(seed: u64) -> Self {
-        let now_ms = 1_000_000;
-        let blob_bytes_max = [400, 1 << 10, 4 << 10, 48 << 10][seed as usize % 4];
+        let setup = Setup::of(seed);
+        let medium = Medium::new(&setup);
         Self {
-            driven: Driven::new(start(&BTreeMap::new(), blob_bytes_max)),
-            model: Model::new(),
-            now_ms,
-            blobs: BTreeMap::new(),
-            blob_bytes_max,
-            stored: Model::new(),
-            wrote: false,
+            driven: Driven::new(medium.open()),
+            model: Model::with_limits(setup.limits),
+            setup,
+            now_ms: 1_000_000_000,
+            medium,
+            durable: 1,
+            removing: false,
+            compacts: false,
             watchers_made: 0,
+            played: 0,
         }
     }
 
     pub fn play(&mut self, step: &Step) {
         match step {
-            Step::Op(op) => self.ask(op),
+            Step::Op(op) => drop(self.ask(op)),
             Step::Take { watcher, up_to, events_max } => {
                 if let Some(id) = self.nth_watcher(*watcher) {
                     self.take(id, *up_to, *events_max);
@@ -79,20 +100,24 @@ impl World {
             }
             Step::Cancel { watcher } => {
                 if let Some(id) = self.nth_watcher(*watcher) {
-                    self.model.watchers.remove(&id);
-                    let watcher = self.driven.watchers.remove(&id).expect("the model and the engine have the same");
-                    assert!(self.driven.engine.cancel_watch(watcher), "a watcher can be cancelled");
-                    assert!(!self.driven.engine.cancel_watch(watcher), "a watcher can be cancelled once");
+                    self.cancel(id);
                 }
             }
-            Step::Wait { ms } => self.now_ms += ms,
+            Step::Wait { ms } => self.now_ms = self.now_ms.saturating_add_signed(*ms),
             Step::Tick { ms } => {
-                self.now_ms += ms;
+                self.now_ms = self.now_ms.saturating_add_signed(*ms);
                 self.driven.engine.tick(self.now_ms).expect("a tick only deletes");
                 self.model.tick(self.now_ms);
             }
-            Step::CompactSteps(steps) => {
-                let _ = (0..*steps).all(|_| self.driven.engine.compact_step());
+            Step::CompactSteps(steps) => (0..*steps).for_each(|_| self.compact_step()),
+            Step::Walk { keys, start, limit } => self.walk(keys, *start, *limit),
+            Step::Write => self.write(),
+            Step::Confirm { nth } => {
+                let writes = self.medium.unconfirmed.len();
+                if let Some(nth) = nth.checked_rem(writes) {
+                    let through = self.medium.unconfirmed.remove(nth);
+                    self.confirm(through);
+                }
             }
             Step::Store => self.store(),
             Step::Reopen => {
@@ -100,20 +125,100 @@ impl World {
                 self.restart();
             }
             Step::Crash => self.restart(),
+            Step::CrashWriting => {
+                drop(self.driven.engine.take_ready());
+                self.restart();
+            }
         }
+        self.played += 1;
         self.check();
     }
 
-    fn ask(&mut self, op: &Op) {
+    /// Asks both; gives what both answer.
+    fn ask(&mut self, op: &Op) -> Answer {
+        let before = self.standing();
+        let bytes = self.driven.engine.stats().bytes;
         let (got, expected) = if let Op::Watch(watch) = op {
             self.watchers_made += 1;
             let id = self.watchers_made;
             let made = |outcome: Result<(), String>| outcome.map_or_else(Answer::Error, |()| Answer::Watch {});
             (made(self.driven.watch(id, watch)), made(Subject::watch(&mut self.model, id, watch)))
         } else {
-            (self.driven.answer(op, self.now_ms), Subject::answer(&mut self.model, op, self.now_ms))
+            let got = self.driven.answer(op, self.now_ms);
+            let refused = got == Answer::error("QUOTA_EXCEEDED");
+            self.model.removal = if self.removing { Removal::Running { bytes, refused } } else { Removal::Done };
+            if got == Answer::error("TOO_LARGE") {
+                self.check_too_large(op);
+                assert_eq!(self.standing(), before, "{op:?} failed and left a trace");
+                return got;
+            }
+            (got, Subject::answer(&mut self.model, op, self.now_ms))
         };
         assert!(got == expected, "{op:?}\nexpected {expected:?}\n     got {got:?}");
+        assert!(got.bytes() <= self.setup.limits.response_bytes_max, "{op:?} is answered with {} bytes", got.bytes());
+        match (op, &got) {
+            (_, Answer::Error(_)) => assert_eq!(self.standing(), before, "{op:?} failed and left a trace"),
+            (Op::Compact { revision: 1.. }, _) => (self.removing, self.compacts) = (true, true),
+            (Op::ReleaseSnapshot { revision }, Answer::ReleaseSnapshot { released: true }) => {
+                let last = !self.model.pins.contains(revision);
+                self.removing |= last && *revision < self.model.compact_revision;
+            }
+            _ => {}
+        }
+        got
+    }
+
+    /// The request is, or else its answer. An answer is found to be while the request is being applied, so that the
+    /// model, which sees it whole, may have met another failure.
+    fn check_too_large(&self, op: &Op) {
+        let mut model = self.model.clone();
+        let whole = Subject::answer(&mut model, op, self.now_ms);
+        let late = whole == Answer::error("KEY_NOT_FOUND") && matches!(op, Op::Txn(_));
+        let fits = whole != Answer::error("TOO_LARGE") && !self.model.may_be_too_large(op, &whole);
+        assert!(late || !fits, "{op:?}\nexpected {whole:?}\n     got TOO_LARGE");
+    }
+
+    /// What a request that fails must leave as it is.
+    fn standing(&self) -> impl PartialEq + std::fmt::Debug + use<> {
+        let engine = &self.driven.engine;
+        (engine.revision(), engine.compact_revision(), engine.stats(), engine.pending_watches(), engine.next_deadline())
+    }
+
+    fn compact_step(&mut self) {
+        let before = self.driven.engine.stats();
+        let more = self.driven.engine.compact_step();
+        if self.removing {
+            (self.removing, self.compacts) = (more, more && self.compacts);
+        } else {
+            assert!(!more && self.driven.engine.stats() == before, "there was nothing to remove");
+        }
+    }
+
+    /// Portion by portion the history is what it is as a whole.
+    fn walk(&mut self, keys: &Keys, start: u64, limit: u64) {
+        let present = self.model.revision;
+        let mut start_revision = start;
+        let mut walked: Vec<Event> = Vec::new();
+        while start_revision <= present {
+            let since = Op::Since { keys: keys.clone(), start_revision, end_revision: 0, limit };
+            let Answer::Since { events, next_revision } = self.ask(&since) else { return };
+            assert!(next_revision > start_revision, "the portion from {start_revision} ends where it began");
+            walked.extend(events);
+            start_revision = next_revision;
+        }
+        let from = start.max(self.model.compact_revision);
+        let history = Op::History { keys: keys.clone(), from, to: 0, limit: 0 };
+        if let Answer::History(whole) = self.ask(&history) {
+            assert!(start > present || whole == walked, "{walked:?} was walked of {whole:?}");
+        }
+    }
+
+    fn cancel(&mut self, id: u32) {
+        self.model.watchers.remove(&id);
+        let watcher = self.driven.watchers.remove(&id).expect("the model and the engine have the same");
+        assert!(self.driven.engine.cancel_watch(watcher), "a watcher can be cancelled");
+        assert!(!self.driven.engine.cancel_watch(watcher), "a watcher can be cancelled once");
+        assert!(self.driven.engine.take_events(watcher, 0, 1).is_err(), "nothing comes after a cancel");
     }
 
     fn nth_watcher(&self, nth: usize) -> Option<u32> {
@@ -134,6 +239,7 @@ impl World {
             Err(error) => {
                 assert_eq!(error.code(), "COMPACTED");
                 assert!(may_be_lost && !watch.resync, "watcher {id} {watch:?} lost nothing: {error}");
+                assert!(!self.driven.engine.cancel_watch(watcher), "a watcher that lost changes is gone");
                 self.driven.watchers.remove(&id);
                 self.model.watchers.remove(&id);
                 return;
@@ -158,39 +264,39 @@ impl World {
         assert!(through <= bound.max(self.model.watchers[&id].next - 1), "through {through} is past the bound {bound}");
         let events = |batches: &[Batch]| batches.iter().map(|batch| batch.events.len()).sum::<usize>();
         let before_last = events(&got[..got.len().saturating_sub(1)]);
-        assert!(before_last < events_max, "{before_last} events before the last batch, {events_max} asked for");
+        assert!(before_last < events_max.max(1), "{before_last} events before the last batch, {events_max} asked for");
         let whole = through >= bound || events(got) >= events_max;
         let waits = self.model.may_be_lost(id) && bound < self.model.compact_revision;
         assert!(whole || waits, "the take stopped at {through} without a reason");
     }
 
-    fn store(&mut self) {
-        let through = self.model.revision;
+    fn write(&mut self) {
         if let Some(ready) = self.driven.engine.take_ready() {
-            assert_eq!(ready.through, through, "what is ready reaches to the present");
-            for blob in ready.put {
-                let newest = self.blobs.last_key_value().map(|(id, _)| id);
-                assert!(newest.is_none_or(|newest| *newest < blob.id), "blob {} is not the newest", blob.id);
-                self.blobs.insert(blob.id, blob.bytes);
-            }
-            for id in ready.delete {
-                assert!(self.blobs.remove(&id).is_some(), "blob {id} is deleted and was not there");
-            }
-            self.driven.engine.persisted(ready.through);
-            self.wrote = true;
+            assert!(self.medium.is_there(), "nothing is stored without a medium");
+            self.medium.write(ready, &self.model, self.compacts);
         }
         assert!(self.driven.engine.take_ready().is_none(), "everything was taken");
-        assert_eq!(self.driven.engine.durable_revision(), through);
-        self.stored = self.model.clone();
     }
 
-    /// Watchers are gone with the engine that they watched.
+    fn confirm(&mut self, through: u64) {
+        self.driven.engine.persisted(through);
+        self.durable = self.durable.max(through);
+    }
+
+    fn store(&mut self) {
+        self.write();
+        while let Some(through) = self.medium.unconfirmed.pop() {
+            self.confirm(through);
+        }
+    }
+
     fn restart(&mut self) {
-        let epoch = self.driven.engine.epoch() + u64::from(std::mem::take(&mut self.wrote));
-        self.driven = Driven::new(start(&self.blobs, self.blob_bytes_max));
-        self.model = self.stored.clone();
-        self.model.watchers.clear();
-        assert!(self.driven.engine.epoch() >= epoch, "a writer's epoch is above that of the writer before");
+        let (engine, model) = self.medium.restart(self.driven.engine.epoch());
+        self.driven = Driven::new(engine);
+        self.removing = model.removal != Removal::Done;
+        self.compacts = self.removing;
+        self.durable = model.revision;
+        self.model = model;
         self.compare_everything();
     }
 
@@ -201,36 +307,64 @@ impl World {
         assert_eq!(engine.revision(), self.model.revision, "revision");
         assert_eq!(engine.compact_revision(), self.model.compact_revision, "compact revision");
         assert_eq!(engine.next_deadline(), self.model.next_deadline(), "the next deadline");
-        let pending = engine.pending_watches();
+        let durable = if self.medium.is_there() { self.durable } else { self.model.revision };
+        assert_eq!(engine.durable_revision(), durable, "the durable revision");
+        self.check_stats();
+        self.check_pending();
+        if self.ask(&Op::Range(Range { keys: everything(), ..Range::default() })) == Answer::error("TOO_LARGE") {
+            let keys = self.setup.keys.clone();
+            keys.into_iter().for_each(|key| drop(self.ask(&Op::Get { key, revision: 0 })));
+        }
+        if let Some(place) = self.played.checked_rem(self.model.pins.len()) {
+            let revision = self.model.pins[place];
+            self.ask(&Op::Range(Range { keys: everything(), revision, ..Range::default() }));
+        }
+    }
+
+    fn check_stats(&self) {
+        let stats = self.driven.engine.stats();
+        assert_eq!(stats.watchers, self.model.watchers.len(), "watchers");
+        assert_eq!(stats.leases, self.model.leases.len(), "leases");
+        assert_eq!(stats.keys, self.model.present().len(), "keys");
+        let Kept { changes, bytes, .. } = *self.model.kept;
+        if self.removing {
+            let written = self.model.changes_written();
+            assert!((changes..=written).contains(&stats.revisions), "{} changes of {written}", stats.revisions);
+            assert!(stats.bytes >= bytes, "{} bytes are counted, {bytes} have to be kept", stats.bytes);
+        } else {
+            assert_eq!((stats.revisions, stats.bytes), (changes, bytes), "changes and bytes");
+        }
+    }
+
+    fn check_pending(&self) {
+        let pending = self.driven.engine.pending_watches();
+        assert!(pending.is_sorted(), "watchers wait in the order they were made");
         for (id, watcher) in &self.driven.watchers {
             let expected = &self.model.watchers[id];
             let (waits, is_pending) = (self.model.waits(*id), pending.contains(watcher));
             assert!(is_pending || !waits, "watcher {id} {:?} waits and is not pending", expected.watch);
             assert!(!is_pending || waits || !expected.caught_up, "watcher {id} {:?} waits for nothing", expected.watch);
         }
-        assert!(pending.iter().all(|watcher| self.driven.watchers.values().any(|made| made == watcher)));
-        self.ask(&Op::Range(Range { keys: everything(), ..Range::default() }));
+        let made: BTreeSet<_> = self.driven.watchers.values().collect();
+        assert!(pending.iter().all(|watcher| made.contains(watcher)), "a watcher waits that is gone");
     }
 
     /// Every state that can be read, every change that is kept, every lease.
     pub fn compare_everything(&mut self) {
-        for revision in self.model.compact_revision.max(1)..=self.model.revision {
+        let (oldest, newest) = (self.model.compact_revision.max(1), self.model.revision);
+        let apart = ((newest - oldest) as usize / REVISIONS_COMPARED).max(1);
+        let mut revisions: Vec<u64> = (oldest..=newest).step_by(apart).chain([newest]).collect();
+        revisions.extend(&self.model.pins);
+        for revision in revisions {
             self.ask(&Op::Range(Range { keys: everything(), revision, ..Range::default() }));
         }
         self.ask(&Op::History { keys: everything(), from: 0, to: 0, limit: 0 });
+        [oldest, newest].into_iter().for_each(|revision| drop(self.ask(&Op::Hash { revision })));
+        self.walk(&everything(), 0, 3);
         self.ask(&Op::LeaseLeases);
         let leases: Vec<i64> = self.model.leases.keys().copied().collect();
-        leases.into_iter().for_each(|id| self.ask(&Op::LeaseTimeToLive { id }));
+        leases.into_iter().for_each(|id| drop(self.ask(&Op::LeaseTimeToLive { id })));
     }
-}
-
-fn start(blobs: &BTreeMap<String, Vec<u8>>, blob_bytes_max: usize) -> Engine {
-    let mut engine = Engine::new(EngineOptions { incarnation: [7; 16], blob_bytes_max });
-    for (id, bytes) in blobs {
-        engine.recover(id, bytes).expect("a blob that the engine wrote");
-    }
-    engine.start().expect("all blobs that the engine wrote");
-    engine
 }
 
 pub fn everything() -> Keys {
