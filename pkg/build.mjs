@@ -14,7 +14,7 @@ const entries = ['index', 'storage/memory', 'storage/indexeddb']
 
 await bundle()
 declare()
-if (!process.argv.includes('--quiet')) printSizes()
+printSizes()
 
 async function bundle() {
   const wasm = join(root, 'wasm/revkv_bg.wasm')

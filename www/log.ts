@@ -20,8 +20,14 @@ export class Log {
     this.#list.replaceChildren()
     const seen = this.#seen()
     if (seen > 0) this.#recall(seen)
-    // Revision 1 is the empty store: from there on is everything.
-    visit.store.on({}, (batch) => this.#take(batch), { from: seen + 1, onCompacted: 'resync', signal: visit.signal })
+    visit.store.on({}, (batch) => this.#take(batch), {
+      // Revision 1 is the empty store: from there on is everything.
+      from: seen + 1,
+      // What is saved as seen must not be ahead of what is stored.
+      durable: true,
+      onCompacted: 'resync',
+      signal: visit.signal,
+    })
   }
 
   /** 0 = nothing yet. A store that is behind what was seen is another one: the old was deleted. */

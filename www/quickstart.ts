@@ -8,8 +8,8 @@ export async function firstVisit(print: Print): Promise<number> {
   const store = await open<string>({ name: 'quickstart', storage: indexedDb() })
   print(`opened at revision ${store.revision}`)
 
-  // A watch delivers every change under a prefix, in order, from now on.
-  const watch = store.watch({ prefix: 'flag/' })
+  // A watch delivers every change under a prefix, in order, from now on; a durable one when it is on disk.
+  const watch = store.watch({ prefix: 'flag/' }, { durable: true })
 
   // A write resolves when it is on disk, and makes one revision. A read is synchronous.
   const first = await store.put('flag/theme', 'light')

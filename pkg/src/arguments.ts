@@ -1,6 +1,6 @@
 // Every argument is checked once, here, at the edge: what comes out is bytes, numbers and known words.
 
-import { encodeText, isBytes, isWellFormed } from './codecs.js'
+import { copyBytes, encodeText, isBytes, isWellFormed } from './codecs.js'
 import { invalidArgument, RevkvError } from './errors.js'
 import type { Durability } from './types.js'
 import type { KeyRange } from './wire.js'
@@ -19,15 +19,23 @@ export function options(input: unknown, names: readonly string[], what: string):
 }
 
 export function record(input: unknown, names: readonly string[], what: string): Given {
-  if (typeof input !== 'object' || input === null || Array.isArray(input)) {
-    throw invalidArgument(`${what}: expected an object, got ${describe(input)}.`)
-  }
+  if (!isPlain(input)) throw invalidArgument(`${what}: expected a plain object, got ${describe(input)}.`)
   const given: Record<string, unknown> = Object.create(null)
   for (const name of Object.keys(input)) {
     if (!names.includes(name)) throw invalidArgument(`${what}: there is no option "${name}".`)
     given[name] = (input as Record<string, unknown>)[name]
   }
   return given
+}
+
+/**
+ * Written as `{}`, in whichever realm. What a class makes is refused: a buffer, or a promise that nobody awaited, has no
+ * names of its own, and a range without names is everything.
+ */
+function isPlain(input: unknown): input is object {
+  if (typeof input !== 'object' || input === null) return false
+  const prototype: unknown = Object.getPrototypeOf(input)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
 export function flag(value: unknown, name: string): boolean {
@@ -38,7 +46,11 @@ export function flag(value: unknown, name: string): boolean {
 
 /** A revision, limit or count: 0 to 2^53-1, and 0 when absent. */
 export function natural(value: unknown, name: string): number {
-  if (value === undefined) return 0
+  return value === undefined ? 0 : integer(value, name)
+}
+
+/** The same, not to be left out. */
+export function integer(value: unknown, name: string): number {
   if (!Number.isSafeInteger(value) || (value as number) < 0) {
     throw invalidArgument(`${name}: expected an integer from 0 to 2^53-1, got ${describe(value)}.`)
   }
@@ -70,10 +82,12 @@ export function callback(value: unknown, name: string): void {
   if (typeof value !== 'function') throw invalidArgument(`${name}: expected a function, got ${describe(value)}.`)
 }
 
-export function list(value: unknown, name: string): unknown[] {
+/** A copy, in which holes are undefined and a subclass's methods are gone. */
+export function list(value: unknown, name: string, lengthMax: number): unknown[] {
   if (value === undefined) return []
   if (!Array.isArray(value)) throw invalidArgument(`${name}: expected an array, got ${describe(value)}.`)
-  return value
+  if (value.length > lengthMax) throw new RevkvError('TOO_MANY_OPERATIONS', 'The request has too many operations.')
+  return Array.from({ length: value.length }, (_, i) => value[i] as unknown)
 }
 
 /** etcd's bound; beyond it a deadline in milliseconds would leave the exact integers. */
@@ -97,20 +111,19 @@ export function leaseId(value: unknown, name = 'lease'): bigint {
 }
 
 /** The bytes of a key that names something, so it may not be empty. */
-export function key(value: unknown): Uint8Array {
-  const encoded = keyBytes(value)
-  if (encoded.length === 0) throw new RevkvError('INVALID_KEY', 'A key may not be empty.')
+export function key(value: unknown, name = 'key'): Uint8Array {
+  const encoded = keyBytes(value, name)
+  if (encoded.length === 0) throw new RevkvError('INVALID_KEY', `${name}: may not be empty.`)
   return encoded
 }
 
-function keyBytes(value: unknown): Uint8Array {
+function keyBytes(value: unknown, name: string): Uint8Array {
   if (typeof value === 'string') {
-    if (!isWellFormed(value)) throw new RevkvError('INVALID_KEY', 'A key may not contain a lone surrogate.')
+    if (!isWellFormed(value)) throw new RevkvError('INVALID_KEY', `${name}: may not contain a lone surrogate.`)
     return encodeText(value)
   }
-  // Not `slice`: a Node Buffer's shares its memory.
-  if (isBytes(value)) return new Uint8Array(value)
-  throw invalidArgument(`key: expected a string or a Uint8Array, got ${describe(value)}.`)
+  if (isBytes(value)) return copyBytes(value)
+  throw invalidArgument(`${name}: expected a string or a Uint8Array, got ${describe(value)}.`)
 }
 
 /** A key or a range of keys. */
@@ -118,11 +131,20 @@ export function target(value: unknown): KeyRange {
   return typeof value === 'string' || isBytes(value) ? { key: key(value) } : range(value)
 }
 
+/** What to delete. A range that names bounds without a value is not taken for the range of everything. */
+export function deletion(value: unknown): KeyRange {
+  const bounds = isPlain(value) ? Object.values(value) : []
+  if (bounds.length > 0 && bounds.every((bound) => bound === undefined)) {
+    throw invalidArgument('range: its bounds are undefined; everything is {}.')
+  }
+  return target(value)
+}
+
 export function range(value: unknown): KeyRange {
   const given = record(value, ['prefix', 'start', 'end'], 'range')
-  const prefix = given.prefix === undefined ? none : keyBytes(given.prefix)
-  let start = given.start === undefined ? none : keyBytes(given.start)
-  let end = given.end === undefined ? undefined : key(given.end)
+  const prefix = given.prefix === undefined ? none : keyBytes(given.prefix, 'prefix')
+  let start = given.start === undefined ? none : keyBytes(given.start, 'start')
+  let end = given.end === undefined ? undefined : key(given.end, 'end')
   if (prefix.length > 0) {
     const prefixEnd = endOfPrefix(prefix)
     if (compareBytes(start, prefix) < 0) start = prefix
@@ -135,7 +157,7 @@ export function range(value: unknown): KeyRange {
 export function compareKeys(first: unknown, end: unknown): KeyRange {
   const start = key(first)
   if (end === undefined) return { key: start }
-  const bound = key(end)
+  const bound = key(end, 'end')
   return bound.length === 1 && bound[0] === 0 ? { start } : { start, end: bound }
 }
 

@@ -45,7 +45,7 @@ export function encodeValue<V>(codec: Codec<V>, value: V): Uint8Array {
   }
   if (!isBytes(encoded)) throw invalidArgument(`The codec "${codec.name}" did not give a Uint8Array.`)
   // A codec of the user's may use its buffer again for the next value of the same transaction.
-  return isBuiltIn(codec) ? encoded : new Uint8Array(encoded)
+  return isText(codec) ? encoded : copyBytes(encoded)
 }
 
 /** Decodes stored bytes. `stored` may be a view of a bigger answer, so a codec that could keep it is given a copy. */
@@ -61,13 +61,24 @@ function isText(codec: object): boolean {
   return codec === json || codec === utf8
 }
 
-function isBuiltIn(codec: object): boolean {
-  return isText(codec) || codec === bytes
-}
+/** The platform's own getter, which no subclass can answer for. */
+const typeOfArray = Object.getOwnPropertyDescriptor(
+  Object.getPrototypeOf(Uint8Array.prototype),
+  Symbol.toStringTag,
+)?.get
 
 /** True for a Uint8Array of any realm, a Node Buffer included. */
 export function isBytes(value: unknown): value is Uint8Array {
-  return ArrayBuffer.isView(value) && (value as Uint8Array)[Symbol.toStringTag] === 'Uint8Array'
+  return typeOfArray?.call(value) === 'Uint8Array'
+}
+
+/** A plain Uint8Array of its own. (Not by `slice`: a Node Buffer's shares its memory, and a subclass's is anything.) */
+export function copyBytes(value: Uint8Array): Uint8Array {
+  try {
+    return new Uint8Array(value)
+  } catch (cause) {
+    throw invalidArgument('The bytes are gone: their buffer was transferred.', cause)
+  }
 }
 
 /** False when the text has a lone surrogate, which UTF-8 cannot say. */

@@ -13,15 +13,20 @@ export interface ErrorDetails {
 
 /** Every failure is one of these; compare `code`, never the text. `RevkvError.is(e)` works across copies of the package. */
 export class RevkvError extends Error {
+  // Said here, because a minifier shortens the class's own name, and the prototype's is what a stack begins with.
+  static override readonly name = 'RevkvError'
+  static {
+    RevkvError.prototype.name = RevkvError.name
+  }
+
   readonly code: ErrorCode
   /** True when doing the same thing again can succeed. */
   readonly retryable: boolean
-  readonly revision?: number
-  readonly compactRevision?: number
+  declare readonly revision?: number
+  declare readonly compactRevision?: number
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined)
-    this.name = 'RevkvError'
     this.code = code
     this.retryable = code === 'CONFLICT' || code === 'STORAGE_BLOCKED'
     if (details.revision !== undefined) this.revision = details.revision

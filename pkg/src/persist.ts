@@ -15,6 +15,50 @@ interface Batch {
   durability: 'relaxed' | 'strict'
 }
 
+/**
+ * How long a storage may take to answer. A medium that is slow, or asked for a lot at once, needs seconds; whoever waits
+ * longer than this would wait for ever. It is counted in ticks, because a sleep of the page, however long, is one of them.
+ */
+const answerTicksMax = 6
+const tickMs = 10_000
+
+/** The answer of a storage, or STORAGE_LOST when none comes. */
+async function answered(asking: Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setInterval> | undefined
+  const silence = new Promise<never>((_, reject) => {
+    let ticks = 0
+    timer = setInterval(() => {
+      if (++ticks < answerTicksMax) return
+      const text = 'The storage gives no answer; whether it was written is known after opening again.'
+      reject(new RevkvError('STORAGE_LOST', text))
+    }, tickMs)
+  })
+  try {
+    await Promise.race([asking, silence])
+  } finally {
+    clearInterval(timer)
+  }
+}
+
+/** Resolves when the storage has taken the batch. */
+export async function write(handle: StorageHandle, { ready, durability }: Batch): Promise<void> {
+  const { epoch, put, delete: gone } = ready
+  try {
+    await answered(handle.write({ epoch, put, delete: gone }, durability))
+  } catch (e) {
+    throw storageError(e)
+  }
+}
+
+/** Lets go of the storage, which has no say in it. */
+export async function release(handle: StorageHandle): Promise<void> {
+  try {
+    await answered(handle.close())
+  } catch {
+    // Everything that could be lost by it has been written before, or told.
+  }
+}
+
 export interface PersistEvents {
   durable(revision: number): void
   failed(error: RevkvError): void
@@ -24,6 +68,7 @@ export interface PersistEvents {
  * Invariants:
  * - at most one `write` is under way, and it has taken everything the engine had ready when it began;
  * - a waiter is settled by the first batch taken after it came, or by the failure;
+ * - a failure of the storage, or its silence, ends the writing;
  * - after a failure nothing is written and nothing is acknowledged: what the medium holds is known only by reading it again.
  */
 export class Persist {
@@ -41,6 +86,8 @@ export class Persist {
   /** What has been told as durable. */
   #told = 0
   #failure: RevkvError | undefined
+  /** The failure took with it what had been applied. */
+  #lost = false
 
   constructor(core: Core, handle: StorageHandle | undefined, events: PersistEvents) {
     this.#core = core
@@ -83,27 +130,35 @@ export class Persist {
     this.#events.failed(error)
   }
 
-  /** Writes what is left and lets go of the storage. Never rejects: whoever could be told of a failure has been. */
+  /** Writes what is left and lets go of the storage. Rejects with the failure when it left something unwritten. */
   async close(): Promise<void> {
-    await this.written('strict').catch(() => {})
-    await this.#loop
-    await this.#handle?.close().catch(() => {})
+    if (!this.#handle) return
+    try {
+      await this.written('strict').catch(() => {})
+      await this.#loop
+      if (this.#failure && (this.#lost || this.#core.call((engine) => engine.takeReady()))) throw this.#failure
+    } finally {
+      await release(this.#handle)
+    }
   }
 
   async #run(handle: StorageHandle): Promise<void> {
     let group: Waiter[] = []
     try {
       for (;;) {
+        if (this.#failure) break
         const batch = this.#gather()
         group = this.#takeWaiting()
-        if (batch) await this.#write(handle, batch)
-        // The lock may have been lost during the write; then it may have been refused, and nobody is told otherwise.
+        if (batch) await write(handle, batch)
+        // The lock may have been lost during the write; then nobody is told that it is written.
         if (this.#failure) throw this.#failure
+        if (batch) this.#confirm(batch)
         for (const waiter of group) waiter.resolve()
         if (!batch) break
         this.#tellDurable()
       }
     } catch (e) {
+      this.#lost = true
       const error = storageError(e)
       for (const waiter of group) waiter.reject(error)
       this.fail(error)
@@ -122,11 +177,9 @@ export class Persist {
     return { ready: { through: 0, epoch: this.#core.call((engine) => engine.epoch), put: [], delete: [] }, durability }
   }
 
-  async #write(handle: StorageHandle, { ready, durability }: Batch): Promise<void> {
-    const { epoch, put, delete: gone, through } = ready
-    await handle.write({ epoch, put, delete: gone }, durability)
+  #confirm({ ready, durability }: Batch): void {
     this.#unflushed = durability === 'relaxed'
-    if (through > 0) this.#core.call((engine) => engine.persisted(through))
+    if (ready.through > 0) this.#core.call((engine) => engine.persisted(ready.through))
   }
 
   #tellDurable(): void {

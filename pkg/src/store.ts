@@ -45,9 +45,9 @@ export interface Parts<V> {
   core: Core
   form: Form<V>
   durability: Durability
-  handle: StorageHandle | undefined
+  handle?: StorageHandle
   /** Keeps others from opening the database. */
-  lock: Lock | undefined
+  lock?: Lock
 }
 
 const readOptions = ['revision']
@@ -129,7 +129,9 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
       throw invalidArgument('keys: expected several keys, as an array or another iterable.')
     }
     // All keys first: what an iterable of the user's writes while it runs is before the read.
-    return Array.from(keys, args.key).map((key) => this.#valueOf(key, revision))
+    const wanted = Array.from(keys, (key) => args.key(key))
+    // Also where no key is asked for.
+    return this.#core.call(() => wanted).map((key) => this.#valueOf(key, revision))
   }
 
   list(range: Range = {}, options?: ListOptions): ListResult<V> {
@@ -185,7 +187,7 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
 
   async compact(revision: number): Promise<void> {
     this.#checkOpen()
-    return this.#background(this.#compact(args.natural(revision, 'revision')))
+    return this.#background(this.#compact(args.integer(revision, 'revision')))
   }
 
   async sync(options?: { durability?: 'relaxed' | 'strict'; signal?: AbortSignal }): Promise<number> {
@@ -250,13 +252,23 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
   async #shutDown(): Promise<void> {
     this.#expiry.stop()
     await Promise.allSettled(this.#compacting)
-    await this.#persist.close()
-    // Listeners hear of the last durable revision too.
-    await this.#watchers.settled()
-    this.#watchers.end()
-    this.#core.free()
-    await this.#lock?.release()
-    this.emit('closed', {})
+    try {
+      await this.#persist.close()
+    } finally {
+      await this.#letGo()
+    }
+  }
+
+  async #letGo(): Promise<void> {
+    try {
+      // Listeners hear of the last durable revision too.
+      await this.#watchers.settled()
+      this.#watchers.end()
+      this.#core.free()
+    } finally {
+      await this.#lock?.release()
+      this.emit('closed', {})
+    }
   }
 
   #checkOpen(): void {
@@ -292,6 +304,8 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
     signal?.throwIfAborted()
     this.#checkOpen()
     return async () => {
+      // The user's codec has run since.
+      signal?.throwIfAborted()
       if (durability !== 'memory') await detachable(this.#persist.written(durability), signal)
     }
   }

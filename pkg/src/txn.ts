@@ -9,6 +9,8 @@ import * as wire from './wire.js'
 
 /** etcd's budget of operations, which each level of nesting uses up by at least one: what is deeper can only be refused. */
 const depthMax = 128
+/** Far above what the engine takes; reached only by a request that holds the same object in very many places. */
+const operationsMax = 100_000
 
 const empty = new Uint8Array(0)
 
@@ -26,7 +28,7 @@ export function checkPut<V>(key: unknown, value: unknown, given: args.Given, for
 }
 
 export function checkDelete(target: unknown, prevEntries: unknown): wire.DeleteRange {
-  return { keys: args.target(target), prevKv: args.flag(prevEntries, 'prevEntries') }
+  return { keys: args.deletion(target), prevKv: args.flag(prevEntries, 'prevEntries') }
 }
 
 const listOptions = [
@@ -58,28 +60,50 @@ export function checkList(range: unknown, input: unknown): wire.RangeRequest {
   }
 }
 
-export function checkTxn<V>(request: unknown, form: Form<V>, depth = 1): wire.Txn {
+/** What a request may still hold. An object that is in it twice counts twice: that is how often it is packed. */
+interface Budget {
+  operations: number
+  bytes: number
+}
+
+export function checkTxn<V>(request: unknown, form: Form<V>): wire.Txn {
+  return checkLevel(request, form, { operations: operationsMax, bytes: wire.requestBytesMax }, 1)
+}
+
+function checkLevel<V>(request: unknown, form: Form<V>, budget: Budget, depth: number): wire.Txn {
   if (depth > depthMax) throw new RevkvError('TOO_MANY_OPERATIONS', `A txn may be nested ${depthMax} deep.`)
   const given = args.record(request, ['if', 'then', 'else'], 'txn')
-  const ops = (name: 'then' | 'else') => args.list(given[name], name).map((op) => checkOp(op, form, depth))
+  const items = (name: string) => {
+    const list = args.list(given[name], name, budget.operations)
+    budget.operations -= list.length
+    return list
+  }
+  const ops = (name: string) => items(name).map((op) => checkOp(op, form, budget, depth))
   return {
-    compare: args.list(given.if, 'if').map((compare) => checkCompare(compare, form)),
+    compare: items('if').map((compare) => checkCompare(compare, form, budget)),
     success: ops('then'),
     failure: ops('else'),
   }
 }
 
-function checkCompare<V>(compare: unknown, form: Form<V>): wire.CompareRequest {
+function spend(budget: Budget, value: Uint8Array): void {
+  budget.bytes -= value.length
+  if (budget.bytes < 0) throw wire.tooLarge()
+}
+
+function checkCompare<V>(compare: unknown, form: Form<V>, budget: Budget): wire.CompareRequest {
   const given = args.record(compare, ['key', 'end', 'is', ...wire.compareTargets], 'compare')
   const named = wire.compareTargets.filter((name) => given[name] !== undefined)
   const target = named[0]
   if (!target || named.length > 1) {
     throw invalidArgument(`compare: give exactly one of ${wire.compareTargets.join(', ')}.`)
   }
+  const operand = checkOperand(target, given[target], form)
+  if (typeof operand === 'object') spend(budget, operand)
   return {
     keys: args.compareKeys(given.key, given.end),
     target,
-    operand: checkOperand(target, given[target], form),
+    operand,
     result: args.oneOf(given.is, wire.compareResults, 'is') ?? '=',
   }
 }
@@ -104,16 +128,18 @@ const opOptions = {
 } as const
 const opNames = Object.keys(opOptions) as (keyof typeof opOptions)[]
 
-function checkOp<V>(input: unknown, form: Form<V>, depth: number): wire.Op {
+function checkOp<V>(input: unknown, form: Form<V>, budget: Budget, depth: number): wire.Op {
   const named = opNames.filter((name) => typeof input === 'object' && input !== null && Object.hasOwn(input, name))
   const name = named[0]
   if (!name || named.length > 1) throw invalidArgument(`txn: an operation is exactly one of ${opNames.join(', ')}.`)
   const given = args.record(input, [name, ...opOptions[name]], name)
   switch (name) {
     case 'put': {
-      const pair = args.list(given.put, 'put')
-      if (pair.length > 2) throw invalidArgument('put: expected [key, value].')
-      return { kind: 'put', put: checkPut(pair[0], pair[1], given, form) }
+      const pair = given.put
+      if (!Array.isArray(pair) || pair.length > 2) throw invalidArgument('put: expected [key, value].')
+      const put = checkPut(pair[0], pair[1], given, form)
+      spend(budget, put.value)
+      return { kind: 'put', put }
     }
     case 'delete':
       return { kind: 'delete', delete: checkDelete(given.delete, given.prevEntries) }
@@ -124,7 +150,7 @@ function checkOp<V>(input: unknown, form: Form<V>, depth: number): wire.Op {
       return { kind: 'range', range: { ...range, revision: args.natural(given.revision, 'revision') }, single: true }
     }
     case 'txn':
-      return { kind: 'txn', txn: checkTxn(given.txn, form, depth + 1) }
+      return { kind: 'txn', txn: checkLevel(given.txn, form, budget, depth + 1) }
   }
 }
 

@@ -52,7 +52,7 @@ export interface OpenOptions<V = unknown> {
   durability?: Durability
   /** How values become bytes. Default `json`. */
   values?: Codec<V>
-  /** What `Entry.key` is: text (default) or bytes. */
+  /** What `Entry.key` is: text (default; a key that is not UTF-8 shows with U+FFFD in it) or bytes. */
   keys?: 'utf8' | 'bytes'
   /**
    * A compiled module, bytes, URL or Response, where the default way of finding the .wasm does not suit.
@@ -126,6 +126,8 @@ export interface Store<V = unknown> extends EventTarget, AsyncDisposable {
   history(target: Key | Range, options?: HistoryOptions): Change<V>[]
 
   // Writes: one revision each, applied before the call returns; the promise resolves at the durability asked for.
+  // One that the storage refuses rejects, and stays visible here until the store is opened again, as does what came after
+  // it: no more is written meanwhile, and reads go on from memory.
 
   /**
    * Sets a key. Errors: `INVALID_KEY`, `INVALID_ARGUMENT` (the codec refused the value), `LEASE_NOT_FOUND`,
@@ -164,7 +166,8 @@ export interface Store<V = unknown> extends EventTarget, AsyncDisposable {
    * Where it starts is settled by the call; nothing is buffered for a slow reader but its place in the history.
    *
    * @example
-   * for await (const batch of store.watch({ prefix: 'users/' }, { from: saved + 1 })) {
+   * // `durable`, because `saved` outlives the page: after a failure of the storage it must not be ahead of it.
+   * for await (const batch of store.watch({ prefix: 'users/' }, { from: saved + 1, durable: true })) {
    *   for (const change of batch.changes) apply(change)
    *   saved = batch.revision
    * }
@@ -189,7 +192,10 @@ export interface Store<V = unknown> extends EventTarget, AsyncDisposable {
   /** Ids of all leases, ascending. */
   leases(): bigint[]
 
-  /** Flushes, releases the storage and the engine. May be called twice. Afterwards everything is `CLOSED`. */
+  /**
+   * Flushes, releases the storage and the engine. May be called twice. Afterwards everything is `CLOSED`.
+   * Rejects, with all released, when something that was applied could not be written: with what the storage failed with.
+   */
   close(): Promise<void>
 
   addEventListener<T extends keyof StoreEventMap>(
@@ -372,7 +378,7 @@ export interface WatchOptions {
   /** Each change also carries what the key held before. */
   prevEntry?: boolean
   only?: 'put' | 'delete'
-  /** Only what `durableRevision` covers. */
+  /** Only what `durableRevision` covers: for whoever saves how far it has come. */
   durable?: boolean
   /** Also yields empty batches that only move `revision` forward, so that a reader can resume close to now. */
   progress?: boolean
@@ -449,6 +455,7 @@ export type ErrorCode =
 /**
  * The whole of what a medium must do. Ordered, all-or-nothing batches of named blobs; nothing else.
  * A store opens the database once, reads every blob, then writes batches one after the other and closes at the end.
+ * Its first batch claims the storage. Where that is refused, it reads again before it tries again.
  */
 export interface StorageAdapter {
   readonly name: string
@@ -469,17 +476,23 @@ export interface StorageHandle {
   /** Every blob, ids ascending. */
   read(): AsyncIterable<{ id: string; bytes: Uint8Array }>
   /**
-   * All of it or none of it, after every earlier batch. A smaller `epoch` than the stored one is refused (`NOT_LEADER`):
-   * a deposed leader can never write. A batch without blobs is a flush. The store makes the next call when this one has settled.
+   * All of it or none of it, after every earlier batch. A batch without blobs is a flush.
+   *
+   * Refused with `NOT_LEADER`, judged in the transaction that writes: a smaller `epoch` than the stored one, and a blob
+   * whose id is not above every id ever put, deleted ones included. So a deposed writer can never write, of two openers
+   * that have read the same only one gets its first batch in, and nothing is ever written over.
+   *
+   * The store makes the next call when this one has settled. One that has not settled after a minute counts as failed.
    */
   write(batch: StorageBatch, durability: 'relaxed' | 'strict'): Promise<void>
   bytesUsed(): Promise<number | undefined>
-  /** Once, when no write is under way. */
+  /** Once, when no write is under way, or when one gives no answer. */
   close(): Promise<void>
 }
 
 export interface StorageBatch {
   epoch: number
+  /** Ids ascending. */
   put: { id: string; bytes: Uint8Array }[]
   delete: string[]
 }

@@ -23,8 +23,21 @@ export function loadEngine(source?: Source): Promise<void> {
   return loading
 }
 
+/**
+ * Refuses what no engine can be made of, even when there is one already. What a promise gives is looked at when it is
+ * needed: the first `open` may well be done before it.
+ */
+export function checkSource(source: unknown): Source | undefined {
+  const isThenable = typeof (source as Promise<unknown> | null | undefined)?.then === 'function'
+  const isKnown = ['Undefined', 'WebAssembly.Module', 'String', 'URL', 'Response', 'ArrayBuffer'].includes(
+    typeOf(source),
+  )
+  if (isThenable || isKnown || ArrayBuffer.isView(source)) return source as Source | undefined
+  throw invalidArgument('wasm: expected a WebAssembly.Module, bytes, URL, string or Response.')
+}
+
 async function instantiate(source?: Source): Promise<void> {
-  const given = await source
+  const given = checkSource(await source)
   // Edge workers hand over a compiled module and forbid asynchronous instantiation.
   if (typeOf(given) === 'WebAssembly.Module') initSync({ module: given as WebAssembly.Module })
   else await init({ module_or_path: await compile(given) })
@@ -40,8 +53,7 @@ async function compile(source: unknown): Promise<WebAssembly.Module> {
   if (source === undefined) return compileAt(new URL('./revkv.wasm', import.meta.url))
   if (type === 'String' || type === 'URL') return compileAt(source as string | URL)
   if (type === 'Response') return compileResponse(source as Response)
-  if (type === 'ArrayBuffer' || ArrayBuffer.isView(source)) return WebAssembly.compile(source as BufferSource)
-  throw invalidArgument('wasm: expected a WebAssembly.Module, bytes, URL, string or Response.')
+  return WebAssembly.compile(source as BufferSource)
 }
 
 async function compileAt(where: URL | string): Promise<WebAssembly.Module> {
@@ -89,6 +101,12 @@ export class Core {
 
   constructor(incarnation: Uint8Array, maxBlobBytes: number) {
     this.#engine = guarded(() => new Engine(incarnation, maxBlobBytes))
+  }
+
+  /** Ends the recovery. */
+  start(): this {
+    this.call((engine) => engine.start())
+    return this
   }
 
   /** Runs one call into the engine; CLOSED after `free`. */

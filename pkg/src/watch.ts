@@ -72,7 +72,6 @@ class Cursor<V> {
   /** The next batches up to the horizon; an empty one when progress is wanted and there is some. */
   take(horizon: Horizon): WatchBatch<V>[] {
     const upTo = this.#durable ? horizon.durableRevision : horizon.revision
-    if (upTo === 0) return [] // To the engine 0 would be no bound.
     const taken = this.#core.call((engine) => engine.takeEvents(this.id, upTo, eventsMax))
     const { batches, through } = readTaken(new Reader(taken), this.#form)
     const newest = batches.at(-1)

@@ -188,7 +188,11 @@ const scratchBytesMax = 1 << 20
  * A request beyond this is refused before it crosses. The engine's own bound is far lower and is the one to know; this
  * one keeps a request from using up the memory that the engine needs to say so.
  */
-const requestBytesMax = 1 << 26
+export const requestBytesMax = 1 << 26
+
+export function tooLarge(): RevkvError {
+  return new RevkvError('TOO_LARGE', `The request holds more than ${requestBytesMax} bytes.`)
+}
 
 class Writer {
   #bytes = new Uint8Array(1024)
@@ -315,9 +319,7 @@ class Writer {
   #advance(count: number): number {
     const at = this.#length
     this.#length += count
-    if (this.#length > requestBytesMax) {
-      throw new RevkvError('TOO_LARGE', `The request holds more than ${requestBytesMax} bytes.`)
-    }
+    if (this.#length > requestBytesMax) throw tooLarge()
     if (this.#length > this.#bytes.length) {
       const grown = new Uint8Array(Math.max(this.#length, this.#bytes.length * 2))
       grown.set(this.#bytes)

@@ -1,5 +1,6 @@
 // What the caller gets wrong is refused with a code and leaves no trace.
 
+import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
 import { bytes, open, type Store, utf8 } from '../src/index.js'
 import { memory } from '../src/storage/memory.js'
@@ -11,6 +12,33 @@ type Loose = Record<string, (...args: unknown[]) => unknown>
 const lone = 'a\ud800'
 const naturals: unknown[] = [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, '1', 1n, null, {}, true]
 const notFlags: unknown[] = [0, 1, 'true', null, {}]
+const detached = new Uint8Array([97])
+structuredClone(detached, { transfer: [detached.buffer] })
+
+/** Its own class answers for it: one byte, and of a Uint8Array. */
+class Liar extends Uint8Array {
+  override get length() {
+    return 1
+  }
+}
+const disguised = Object.defineProperty(new Uint16Array([97]), Symbol.toStringTag, { value: 'Uint8Array' })
+
+/** Objects without own names, as a caller gives them who meant something else. None of them is the range of everything. */
+const notPlain: (() => unknown)[] = [
+  () => new ArrayBuffer(8),
+  () => new SharedArrayBuffer(8),
+  () => new DataView(new ArrayBuffer(8)),
+  () => new Uint16Array(2),
+  () => Promise.resolve('a'),
+  () => new Date(),
+  () => new Map([['prefix', 'a']]),
+  () => new Set(['a']),
+  () => /a/,
+  () => new (class Selection {})(),
+  () => new Error('a'),
+  () => Object.create({ prefix: 'a' }) as unknown,
+]
+
 const ownProto = JSON.parse('{"__proto__": 1}') as unknown
 
 type Row = [code: string, call: (store: Loose) => unknown]
@@ -38,6 +66,13 @@ const rows: Record<string, Row[]> = {
     ['INVALID_ARGUMENT', (s) => s.getMany?.()],
     ['INVALID_ARGUMENT', (s) => s.delete?.()],
     ['INVALID_ARGUMENT', (s) => s.delete?.(null)],
+    ['INVALID_ARGUMENT', (s) => s.get?.(detached)],
+    ['INVALID_ARGUMENT', (s) => s.put?.(detached, 1)],
+    ['INVALID_ARGUMENT', (s) => s.delete?.(detached)],
+    ['INVALID_ARGUMENT', (s) => s.delete?.({ prefix: detached })],
+    ['INVALID_ARGUMENT', (s) => s.get?.(disguised)],
+    ['INVALID_ARGUMENT', (s) => s.get?.(new Proxy(new Uint8Array(1), {}))],
+    ['INVALID_ARGUMENT', (s) => s.getMany?.(new Array(1))],
   ],
   ranges: [
     ['INVALID_KEY', (s) => s.list?.({ end: '' })],
@@ -51,6 +86,16 @@ const rows: Record<string, Row[]> = {
     ['INVALID_ARGUMENT', (s) => s.list?.(ownProto)],
     ['INVALID_ARGUMENT', (s) => s.delete?.({ key: 'a' })],
     ['INVALID_ARGUMENT', (s) => s.count?.({ from: 'a' })],
+    ...notPlain.flatMap((make): Row[] => [
+      ['INVALID_ARGUMENT', (s) => s.delete?.(make())],
+      ['INVALID_ARGUMENT', (s) => s.txn?.({ then: [{ delete: make() }] })],
+      ['INVALID_ARGUMENT', (s) => s.list?.(make())],
+      ['INVALID_ARGUMENT', (s) => s.watch?.(make())],
+      ['INVALID_ARGUMENT', (s) => s.put?.('a', 1, make())],
+    ]),
+    ['INVALID_ARGUMENT', (s) => s.delete?.({ prefix: undefined })],
+    ['INVALID_ARGUMENT', (s) => s.delete?.({ prefix: undefined, start: undefined, end: undefined })],
+    ['INVALID_ARGUMENT', (s) => s.txn?.({ then: [{ delete: { start: undefined } }] })],
   ],
   reading: [
     ...naturals.map((revision): Row => ['INVALID_ARGUMENT', (s) => s.get?.('a', { revision })]),
@@ -109,12 +154,19 @@ const rows: Record<string, Row[]> = {
     ['INVALID_ARGUMENT', (s) => s.delete?.('a', { prevEntries: 1 })],
     ['INVALID_ARGUMENT', (s) => s.sync?.({ durability: 'memory' })],
     ...naturals.map((revision): Row => ['INVALID_ARGUMENT', (s) => s.compact?.(revision)]),
+    ['INVALID_ARGUMENT', (s) => s.compact?.()],
     ['FUTURE_REVISION', (s) => s.compact?.(99)],
   ],
   transactions: [
     ['INVALID_ARGUMENT', (s) => s.txn?.()],
     ['INVALID_ARGUMENT', (s) => s.txn?.([])],
     ['INVALID_ARGUMENT', (s) => s.txn?.({ when: [] })],
+    ['INVALID_ARGUMENT', (s) => s.txn?.({ then: new Array(2) })],
+    ['INVALID_ARGUMENT', (s) => s.txn?.({ if: new Array(2) })],
+    ['INVALID_ARGUMENT', (s) => s.txn?.({ then: [{ put: new Array(2) }] })],
+    ['INVALID_ARGUMENT', (s) => s.txn?.({ then: [{ put: undefined }] })],
+    ['TOO_MANY_OPERATIONS', (s) => s.txn?.({ then: new Array(2 ** 32 - 1) })],
+    ['TOO_MANY_OPERATIONS', (s) => s.txn?.({ if: new Array(2 ** 32 - 1) })],
     ['INVALID_ARGUMENT', (s) => s.txn?.({ then: {} })],
     ['INVALID_ARGUMENT', (s) => s.txn?.({ then: [null] })],
     ['INVALID_ARGUMENT', (s) => s.txn?.({ then: [{}] })],
@@ -178,6 +230,52 @@ describe.each(Object.entries(rows))('%s', (_, cases) => {
   })
 })
 
+test('everything is deleted when it is asked for: by {}, from whichever realm', async () => {
+  const store = await openStore<number>()
+  for (const everything of [{}, Object.create(null) as object, runInNewContext('({})') as object]) {
+    await store.put('a', 1)
+    expect((await store.delete(everything)).deleted).toBe(1)
+  }
+  await store.put('a', 1)
+  expect((await store.delete({ prefix: undefined, start: 'b' })).deleted).toBe(0)
+})
+
+test('a bound of a range is named where it is wrong', async () => {
+  const store = await openStore()
+  const rows: [object, RegExp][] = [
+    [{ prefix: 5 }, /^prefix: expected/],
+    [{ start: lone }, /^start: .*surrogate/],
+    [{ end: '' }, /^end: .*empty/],
+  ]
+  for (const [range, message] of rows) expect(() => store.list(range)).toThrow(message)
+  expect(() => store.get('')).toThrow(/^key: .*empty/)
+  await expect(open({ wasm, name: lone })).rejects.toThrow(/^name: .*surrogate/)
+})
+
+test('bytes are what they are, whatever their class says', async () => {
+  const store = await openStore<Uint8Array>({ values: bytes })
+  await store.put(new Liar([97, 98]), new Liar([1, 2, 3]))
+  const foreign = runInNewContext('new Uint8Array([99])') as Uint8Array
+  await store.txn({ then: [{ put: [foreign, foreign] }] })
+  expect([store.get('ab'), store.get('c')]).toEqual([new Uint8Array([1, 2, 3]), new Uint8Array([99])])
+  expect(await codeOf(() => store.put('a', detached))).toBe('INVALID_ARGUMENT')
+  const lying = await openStore({ values: { ...bytes, encode: () => new Liar([1, 2, 3]) } })
+  await lying.put('a', new Uint8Array())
+  expect(lying.entry('a')?.bytes).toEqual(new Uint8Array([1, 2, 3]))
+})
+
+test('a list is what is in it, whatever its class says', async () => {
+  class Odd<T> extends Array<T> {
+    override map(): never[] {
+      return []
+    }
+    override *[Symbol.iterator](): ArrayIterator<T> {}
+  }
+  const store = await openStore<number>()
+  const { results } = await store.txn({ then: Odd.of({ put: ['a', 1] }, { get: 'a' }) as never })
+  expect([results.length, store.get('a')]).toEqual([2, 1])
+})
+
 test('reads and watches throw, writes reject', async () => {
   const store = await openStore()
   expect(() => store.get('')).toThrow()
@@ -213,11 +311,20 @@ test('a codec that refuses, or gives no bytes, is told with its reason', async (
 test('options of open', async () => {
   const bad: Record<string, unknown[]> = {
     name: ['', 5, lone],
-    storage: [null, {}, 'memory', { open() {} }, { ...memory(), maxBlobBytes: 0 }, { ...memory(), maxBlobBytes: 1.5 }],
+    storage: [
+      null,
+      {},
+      'memory',
+      { open() {} },
+      { ...memory(), supports: null },
+      { ...memory(), maxBlobBytes: 0 },
+      { ...memory(), maxBlobBytes: 1.5 },
+    ],
     durability: ['none', null, true],
     values: ['json', {}, { encode() {} }],
     keys: ['text', null],
     signal: [{}, null],
+    wasm: [5, null, {}, [], new Date()],
     retention: [{}],
     maxBytes: [1],
     toString: [1],
@@ -239,7 +346,7 @@ test('options are own properties: what a prototype carries does not count', asyn
   const store = await openStore<number>()
   await store.put('a', 1)
   await store.put('a', 2)
-  const inherited = Object.create({ revision: 2, nonsense: true }) as { revision?: number }
-  expect(store.get('a', inherited)).toBe(2)
+  const bare = Object.assign(Object.create(null) as object, { revision: 2, nonsense: true })
+  expect(store.get('a', Object.create(bare) as object)).toBe(2)
   expect(store.get('a', { revision: undefined })).toBe(2)
 })

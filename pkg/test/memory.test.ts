@@ -19,16 +19,16 @@ async function content(handle: StorageHandle): Promise<[string, ...number[]][]> 
 test('reads what was written, ids ascending, also by a handle opened later', async () => {
   const storage = memory()
   const handle = await storage.open('db')
-  await handle.write(batch(1, [blob('0b', 2), blob('0a', 1)]), 'relaxed')
-  await handle.write(batch(1, [blob('0c', 3), blob('0a', 9)], ['0b', 'none']), 'strict')
+  await handle.write(batch(1, [blob('0a', 1), blob('0b', 2)]), 'relaxed')
+  await handle.write(batch(1, [blob('0c', 3), blob('0d')], ['0b', '0d', 'none']), 'strict')
   expect(await content(handle)).toEqual([
-    ['0a', 9],
+    ['0a', 1],
     ['0c', 3],
   ])
   expect(await handle.bytesUsed()).toBe(2)
   await handle.close()
   expect(await content(await storage.open('db'))).toEqual([
-    ['0a', 9],
+    ['0a', 1],
     ['0c', 3],
   ])
   expect(await content(await storage.open('other'))).toEqual([])
@@ -53,6 +53,17 @@ test('a batch that is refused leaves nothing', async () => {
   expect(await codeOf(() => handle.write(batch(3, [blob('b', 1), large], ['a']), 'strict'))).toBe('TOO_LARGE')
   expect(await content(handle)).toEqual([['a', 1]])
   await handle.write(batch(2, [blob('b', 1)]), 'strict')
+})
+
+test('no blob is written over, nor is the id of a deleted one used again', async () => {
+  const storage = memory()
+  const [one, other] = [await storage.open('db'), await storage.open('db')]
+  await one.write(batch(1, [blob('b', 1)]), 'strict')
+  expect(await codeOf(() => other.write(batch(1, [blob('b', 2)]), 'strict'))).toBe('NOT_LEADER')
+  expect(await codeOf(() => other.write(batch(9, [blob('b', 2), blob('c', 2)]), 'strict'))).toBe('NOT_LEADER')
+  await one.write(batch(1, [blob('c', 1)], ['b']), 'strict')
+  expect(await codeOf(() => other.write(batch(9, [blob('b', 2)]), 'strict'))).toBe('NOT_LEADER')
+  expect(await content(other)).toEqual([['c', 1]])
 })
 
 test('a closed handle does nothing more', async () => {

@@ -1,6 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { onTestFinished } from 'vitest'
-import { type OpenOptions, open, RevkvError, type StorageAdapter, type Store } from '../src/index.js'
+import {
+  type OpenOptions,
+  open,
+  RevkvError,
+  type StorageAdapter,
+  type StorageHandle,
+  type Store,
+} from '../src/index.js'
 import { memory } from '../src/storage/memory.js'
 
 /** The engine as wasm-bindgen left it; the sources have no .wasm beside them. */
@@ -9,7 +16,8 @@ export const wasm = readFileSync(new URL('../wasm/revkv_bg.wasm', import.meta.ur
 /** Opens a store that is closed when the test is over. */
 export async function openStore<V = unknown>(options: OpenOptions<V> = {}): Promise<Store<V>> {
   const store = await open({ wasm, ...options })
-  onTestFinished(() => store.close())
+  // A test of a storage that fails has the store closed before.
+  onTestFinished(() => store.close().catch(() => {}))
   return store
 }
 
@@ -27,6 +35,24 @@ export async function codeOf(call: () => unknown): Promise<string> {
 /** Lets every microtask that is due run, and those that they queue. */
 export function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
+}
+
+/** `medium`, with parts of each handle replaced by those that `change` gives. */
+export function changed(
+  medium: StorageAdapter,
+  change: (handle: StorageHandle) => Record<string, unknown>,
+): StorageAdapter {
+  const open: StorageAdapter['open'] = async (database, signal) => {
+    const handle = await medium.open(database, signal)
+    return {
+      read: () => handle.read(),
+      write: (batch, durability) => handle.write(batch, durability),
+      bytesUsed: () => handle.bytesUsed(),
+      close: () => handle.close(),
+      ...change(handle),
+    }
+  }
+  return { ...medium, open }
 }
 
 export interface WriteCall {

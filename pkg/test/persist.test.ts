@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { RevkvError } from '../src/index.js'
 import { memory } from '../src/storage/memory.js'
-import { codeOf, Gate, openStore, turn } from './open.js'
+import { changed, codeOf, Gate, openStore, turn } from './open.js'
 
 describe('the group commit', () => {
   test('writers that wait together share one batch', async () => {
@@ -180,8 +180,7 @@ describe('a storage that fails', () => {
       expect(await codeOf(call)).toBe('STORAGE_LOST')
     }
     expect([gate.batches.length, store.get('a'), store.durableRevision]).toEqual([batches, 3, 2])
-    await store.close()
-    expect(gate.closed).toBe(1)
+    expect([await codeOf(() => store.close()), gate.closed]).toEqual([first, 1])
     expect((await openStore<number>({ storage: medium })).get('a')).toBe(1)
   })
 
@@ -225,24 +224,119 @@ describe('a storage that fails', () => {
     const store = await openStore<string>({ storage })
     await store.put('a', 'value')
     await store.close()
-    const handle = await storage.open('revkv')
-    for await (const { id, bytes } of handle.read()) {
-      bytes[bytes.length - 1] = (bytes.at(-1) as number) ^ 1
-      await handle.write({ epoch: 1_000, put: [{ id, bytes }], delete: [] }, 'strict')
-    }
-    const error = await openStore({ storage }).catch((e: unknown) => e)
-    expect(error).toMatchObject({ code: 'CORRUPT' })
+    const damaged = changed(storage, (handle) => ({
+      async *read() {
+        for await (const { id, bytes } of handle.read())
+          yield { id, bytes: bytes.map((byte, i) => (i > 99 ? 0 : byte)) }
+      },
+    }))
+    expect(await codeOf(() => openStore({ storage: damaged }))).toBe('CORRUPT')
+    expect((await openStore({ storage })).get('a')).toBe('value')
+  })
+})
+
+describe('a storage that gives no answer', () => {
+  function fakeTime() {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] })
+    onTestFinished(() => {
+      vi.useRealTimers()
+    })
+  }
+
+  test('to a write is given up after a minute, and close does not wait for it', async () => {
+    const medium = memory()
+    const gate = new Gate(medium)
+    const store = await openStore<number>({ storage: gate })
+    store.addEventListener('error', () => {})
+    await store.put('a', 1)
+    fakeTime()
+    gate.hold()
+    const codes: string[] = []
+    const taken = codeOf(() => store.put('a', 2)).then((code) => codes.push(code))
+    await turn()
+    const queued = codeOf(() => store.put('a', 3)).then((code) => codes.push(code))
+    await vi.advanceTimersByTimeAsync(50_000)
+    expect(codes).toEqual([])
+    await vi.advanceTimersByTimeAsync(10_000)
+    await Promise.all([taken, queued])
+    expect([codes, store.get('a')]).toEqual([['STORAGE_LOST', 'STORAGE_LOST'], 3])
+    expect(await codeOf(() => store.put('a', 4))).toBe('STORAGE_LOST')
+    await expect(store.close()).rejects.toMatchObject({ code: 'STORAGE_LOST', message: /after opening again/ })
+    expect([gate.closed, vi.getTimerCount()]).toEqual([1, 0])
+    // What answers at last was written, and tells nobody.
+    gate.lift()
+    await turn()
   })
 
-  test('a second opener of one medium deposes the first', async () => {
-    const storage = memory()
-    const first = await openStore<number>({ storage })
-    await first.put('a', 1)
-    first.addEventListener('error', () => {})
-    const second = await openStore<number>({ storage })
-    await second.put('a', 2)
-    expect(await codeOf(() => first.put('a', 3))).toBe('NOT_LEADER')
-    await second.close()
-    expect((await openStore<number>({ storage })).get('a')).toBe(2)
+  test('in time is waited for, and leaves no timer behind', async () => {
+    const gate = new Gate()
+    const store = await openStore<number>({ storage: gate })
+    fakeTime()
+    gate.hold()
+    const put = store.put('a', 1)
+    await turn()
+    await vi.advanceTimersByTimeAsync(59_000)
+    gate.lift()
+    expect([await put, vi.getTimerCount()]).toEqual([{ revision: 2 }, 0])
+  })
+
+  test('to an open or a close is given up too', async () => {
+    fakeTime()
+    const never = new Promise<void>(() => {})
+    const code = codeOf(() => openStore({ storage: changed(memory(), () => ({ write: () => never })) }))
+    const store = await openStore({ storage: changed(memory(), () => ({ close: () => never })) })
+    const closed = store.close()
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect([await code, await closed]).toEqual(['STORAGE_LOST', undefined])
+  })
+})
+
+describe('close', () => {
+  test('rejects with what the storage failed with, when something was not written', async () => {
+    const gate = new Gate()
+    const store = await openStore<number>({ storage: gate })
+    const cause = new Error('gone')
+    const heard: unknown[] = []
+    store.addEventListener('error', (event) => heard.push((event.detail.error as RevkvError).cause))
+    gate.refusal = cause
+    await store.put('a', 1, { durability: 'memory' })
+    const closing = store.close()
+    await expect(closing).rejects.toMatchObject({ code: 'STORAGE_LOST', cause })
+    expect(store.close()).toBe(closing)
+    expect([heard, gate.closed, await codeOf(() => store.get('a'))]).toEqual([[cause], 1, 'CLOSED'])
+  })
+
+  test('rejects for what was applied when the storage had failed already, and so was never tried', async () => {
+    const gate = new Gate()
+    const store = await openStore<number>({ storage: gate })
+    store.addEventListener('error', () => {})
+    gate.refusal = new Error('gone')
+    gate.hold()
+    store.put('a', 1, { durability: 'memory' })
+    await turn()
+    const late = store.put('a', 2)
+    gate.lift()
+    expect([await codeOf(() => late), await codeOf(() => store.close())]).toEqual(['STORAGE_LOST', 'STORAGE_LOST'])
+  })
+
+  test.each([
+    [
+      'throws',
+      () => ({
+        close: () => {
+          throw new Error('odd')
+        },
+      }),
+    ],
+    ['rejects', () => ({ close: () => Promise.reject(new Error('odd')) })],
+  ])('is done though the medium %s when it is closed', async (_, change) => {
+    const medium = memory()
+    const store = await openStore<number>({ storage: changed(medium, change) })
+    await store.put('a', 1)
+    let closed = 0
+    store.addEventListener('closed', () => closed++)
+    await store.close()
+    expect([closed, await codeOf(() => store.get('a'))]).toEqual([1, 'CLOSED'])
+    expect((await openStore<number>({ storage: medium })).get('a')).toBe(1)
   })
 })

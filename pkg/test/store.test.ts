@@ -376,6 +376,32 @@ describe('txn', () => {
     endless.then.push({ txn: endless })
     expect(await codeOf(() => store.txn(endless as Parameters<typeof store.txn>[0]))).toBe('TOO_MANY_OPERATIONS')
   })
+
+  test('an object in very many places is not walked as often', async () => {
+    let encoded = 0
+    const counting = {
+      ...utf8,
+      encode(value: string) {
+        encoded++
+        return utf8.encode(value)
+      },
+    }
+    const store = await openStore<string>({ values: counting })
+    type Request = Parameters<typeof store.txn>[0]
+    const doubled = (innermost: Request, depth: number) => {
+      let request = innermost
+      for (let i = 0; i < depth; i++) request = { then: [{ txn: request }, { txn: request }] }
+      return request
+    }
+    const small = doubled({ if: [{ key: 'a', value: 'x' }], then: [{ put: ['a', 'x'] }] }, 100)
+    expect(await codeOf(() => store.txn(small))).toBe('TOO_MANY_OPERATIONS')
+    expect(encoded).toBeLessThan(100_000)
+    encoded = 0
+    expect(await codeOf(() => store.txn(doubled({ then: [{ put: ['a', 'x'.repeat(2 ** 20)] }] }, 12)))).toBe(
+      'TOO_LARGE',
+    )
+    expect(encoded).toBeLessThan(100)
+  })
 })
 
 describe('history', () => {
@@ -486,6 +512,7 @@ describe('close', () => {
       () => store.get('a'),
       () => store.entry('a'),
       () => store.getMany(['a']),
+      () => store.getMany([]),
       () => store.list(),
       () => store.count(),
       () => store.history({}),
@@ -537,5 +564,19 @@ describe('a signal', () => {
     await expect(open({ wasm, signal })).rejects.toBe('no longer needed')
     await turn()
     expect(store.revision).toBe(1)
+  })
+
+  test.each(['memory', 'strict'] as const)('aborted while the codec runs: rejects (%s)', async (durability) => {
+    const controller = new AbortController()
+    const aborting = {
+      ...utf8,
+      encode(value: string) {
+        controller.abort('enough')
+        return utf8.encode(value)
+      },
+    }
+    const store = await openStore<string>({ storage: memory(), values: aborting })
+    await expect(store.put('a', 'b', { signal: controller.signal, durability })).rejects.toBe('enough')
+    expect(store.get('a')).toBe('b')
   })
 })

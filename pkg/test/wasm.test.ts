@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import { beforeEach, describe, expect, test, vi } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { OpenOptions } from '../src/index.js'
 import { wasm } from './open.js'
 
@@ -42,6 +42,25 @@ describe('the engine is taken from', () => {
     expect(stores.map((store) => store.revision)).toEqual([1, 1, 1])
     await Promise.all(stores.map((store) => store.close()))
   })
+})
+
+test('a promise that fails is the failure of its own open, and of nobody else', async () => {
+  const { open } = await import('../src/index.js')
+  const unhandled: unknown[] = []
+  const hear = (reason: unknown) => unhandled.push(reason)
+  process.on('unhandledRejection', hear)
+  onTestFinished(() => {
+    process.off('unhandledRejection', hear)
+  })
+  const failing = () => Promise.reject<Response>(new TypeError('network'))
+  await expect(open({ wasm: failing() })).rejects.toMatchObject({ code: 'ENGINE_FAILED' })
+  await expect(open({ wasm: failing(), signal: AbortSignal.abort('enough') })).rejects.toBe('enough')
+  await expect(open({ wasm: failing(), name: '' })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+  await (await open({ wasm })).close()
+  await (await open({ wasm: failing() })).close()
+  await expect(open({ wasm: 5 as never })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+  await new Promise((resolve) => setTimeout(resolve, 0))
+  expect(unhandled).toEqual([])
 })
 
 test('what is no engine is told, and the next open tries again', async () => {

@@ -49,10 +49,246 @@ test('a deposed writer is refused by the storage itself', async ({ open }) => {
     const older = await next.write({ epoch: 999_999, put: [], delete: [] }, 'strict').then(() => 'written', code)
     await next.close()
     const read = [store.get('a', { revision: 2 }), store.durableRevision]
-    await store.close()
-    return { put, older, heard, read }
+    const close = await store.close().then(() => 'closed', code)
+    return { put, older, heard, read, close }
   })
-  expect(seen).toEqual({ put: 'NOT_LEADER', older: 'NOT_LEADER', heard: ['NOT_LEADER'], read: ['one', 2] })
+  const refused = { put: 'NOT_LEADER', older: 'NOT_LEADER', heard: ['NOT_LEADER'], close: 'NOT_LEADER' }
+  expect(seen).toEqual({ ...refused, read: ['one', 2] })
+})
+
+test('without Web Locks the second opener deposes the first, and nothing is written over', async ({ open }) => {
+  const [first, second] = [await open(), await open()]
+  for (const page of [first, second]) {
+    await page.evaluate(() => Object.defineProperty(navigator, 'locks', { value: undefined }))
+  }
+  const enter = (page: typeof first) =>
+    page.evaluate(async () => {
+      globalThis.store = await revkv.open<string>({ name: 'lockless', storage: indexedDb() })
+      store.addEventListener('error', () => {})
+      return store.history({}).length
+    })
+  const put = (page: typeof first, value: string) =>
+    page.evaluate(async (value) => {
+      const code = (error: unknown) => (revkv.RevkvError.is(error) ? error.code : String(error))
+      return store.put('n', value).then(() => 'written', code)
+    }, value)
+
+  await enter(first)
+  expect(await put(first, 'a1')).toBe('written')
+  expect(await enter(second)).toBe(1)
+  expect([await put(first, 'a2'), await put(second, 'b1'), await put(first, 'a3')]).toEqual([
+    'NOT_LEADER',
+    'written',
+    'STORAGE_LOST',
+  ])
+  // And back: whoever opens last is the writer.
+  await first.evaluate(() => store.close().catch(() => {}))
+  expect(await enter(first)).toBe(2)
+  expect([await put(second, 'b2'), await put(first, 'a4')]).toEqual(['NOT_LEADER', 'written'])
+  await first.evaluate(() => store.close())
+  const found = await second.evaluate(async () => {
+    await store.close().catch(() => {})
+    const again = await revkv.open<string>({ name: 'lockless', storage: indexedDb() })
+    const values = again.history('n').map((change) => change.type === 'put' && change.entry.value)
+    await again.close()
+    return values
+  })
+  expect(found).toEqual(['a1', 'b1', 'a4'])
+})
+
+test('without Web Locks openers that come at once get in one after the other', async ({ open }) => {
+  const page = await open()
+  const seen = await page.evaluate(async () => {
+    const code = (error: unknown) => (revkv.RevkvError.is(error) ? error.code : String(error))
+    Object.defineProperty(navigator, 'locks', { value: undefined })
+    const opening = () => revkv.open<string>({ name: 'rush', storage: indexedDb() })
+    const stores = await Promise.all([opening(), opening(), opening()])
+    for (const store of stores) store.addEventListener('error', () => {})
+    const puts = await Promise.all(stores.map((store, i) => store.put('n', `${i}`).then(() => 'written', code)))
+    await Promise.all(stores.map((store) => store.close().catch(() => {})))
+    const again = await opening()
+    const value = Number(again.get('n'))
+    const { revision } = again
+    await again.close()
+    return { puts: [...puts].sort(), winner: puts[value], revision }
+  })
+  expect(seen).toEqual({ puts: ['NOT_LEADER', 'NOT_LEADER', 'written'], winner: 'written', revision: 2 })
+})
+
+test('a database that another writes while it is read is not taken for damaged', async ({ open }) => {
+  const page = await open()
+  const seen = await page.evaluate(async () => {
+    const code = (error: unknown) => (revkv.RevkvError.is(error) ? error.code : String(error))
+    Object.defineProperty(navigator, 'locks', { value: undefined })
+    // More blobs than are read at once, all of which a compaction replaces.
+    const first = await revkv.open<number>({ name: 'moving', storage: indexedDb(), durability: 'relaxed' })
+    first.addEventListener('error', () => {})
+    for (let i = 0; i < 150; i++) await first.put('n', i)
+    const medium = indexedDb()
+    let meanwhile: (() => Promise<void>) | undefined = () => first.compact(first.revision)
+    const storage: typeof medium = {
+      ...medium,
+      open: async (database, signal) => {
+        const handle = await medium.open(database, signal)
+        return {
+          async *read() {
+            for await (const blob of handle.read()) {
+              yield blob
+              await meanwhile?.()
+              meanwhile = undefined
+            }
+          },
+          write: (batch, durability) => handle.write(batch, durability),
+          bytesUsed: () => handle.bytesUsed(),
+          close: () => handle.close(),
+        }
+      },
+    }
+    const second = await revkv.open<number>({ name: 'moving', storage })
+    const put = await first.put('n', -1).then(() => 'written', code)
+    const found = [second.revision, second.compactRevision, second.get('n'), put]
+    await second.close()
+    await first.close().catch(() => {})
+    return found
+  })
+  expect(seen).toEqual([151, 151, 149, 'NOT_LEADER'])
+})
+
+test('a lock that is taken away in the middle of a write stops the acknowledging', async ({ open }) => {
+  const page = await open()
+  const seen = await page.evaluate(async () => {
+    const code = (error: unknown) => (revkv.RevkvError.is(error) ? error.code : String(error))
+    const medium = indexedDb()
+    let hold: Promise<void> | undefined
+    let written: (() => void) | undefined
+    const storage: typeof medium = {
+      ...medium,
+      open: async (database, signal) => {
+        const handle = await medium.open(database, signal)
+        return {
+          read: () => handle.read(),
+          write: async (batch, durability) => {
+            await handle.write(batch, durability)
+            written?.()
+            await hold
+          },
+          bytesUsed: () => handle.bytesUsed(),
+          close: () => handle.close(),
+        }
+      },
+    }
+    const store = await revkv.open<string>({ name: 'stolen', storage })
+    await store.put('a', 'one')
+    const lost = new Promise<string>((resolve) =>
+      store.addEventListener('error', ({ detail }) => resolve(code(detail.error))),
+    )
+    let goOn = () => {}
+    hold = new Promise((resolve) => {
+      goOn = resolve
+    })
+    const isWritten = new Promise<void>((resolve) => {
+      written = resolve
+    })
+    const put = store.put('a', 'two').then(() => 'written', code)
+    await isWritten
+    void navigator.locks.request('revkv:stolen', { steal: true }, () => new Promise(() => {}))
+    const heard = await lost
+    goOn()
+    const codes = [heard, await put, await store.put('a', 'three').then(() => 'written', code)]
+    return { codes, durable: store.durableRevision, close: await store.close().then(() => 'closed', code) }
+  })
+  const code = 'STORAGE_LOST'
+  expect(seen).toEqual({ codes: [code, code, code], durable: 2, close: code })
+})
+
+test('a failed open leaves no lock behind', async ({ open }) => {
+  const page = await open()
+  const seen = await page.evaluate(async () => {
+    const code = (error: unknown) => (revkv.RevkvError.is(error) ? error.code : String(error))
+    const medium = indexedDb()
+    const broken = () => {
+      throw new Error('odd')
+    }
+    const handles = [
+      () => Promise.reject(new Error('odd')),
+      broken,
+      async () => ({ read: broken, write: broken, close: broken }),
+      async () => ({ read: async function* () {}, write: broken, close: broken }),
+      async () => undefined,
+    ]
+    const codes: string[] = []
+    for (const open of handles) {
+      const storage = { ...medium, open } as unknown as typeof medium
+      codes.push(await revkv.open({ name: 'free', storage }).then(() => 'opened', code))
+      const { held } = await navigator.locks.query()
+      if (held?.length) codes.push('held')
+    }
+    const store = await revkv.open({ name: 'free', storage: medium })
+    await store.close()
+    return codes
+  })
+  expect(seen).toEqual(['STORAGE_LOST', 'STORAGE_LOST', 'STORAGE_LOST', 'STORAGE_LOST', 'INVALID_ARGUMENT'])
+})
+
+test.for(['the last blob', 'all blobs'] as const)(
+  'a database that has lost %s is CORRUPT, not a shorter or a new store',
+  async (what, { open }) => {
+    const page = await open()
+    const seen = await page.evaluate(async (what) => {
+      const code = (error: unknown) => (revkv.RevkvError.is(error) ? error.code : String(error))
+      const opening = () => revkv.open<string>({ name: 'shortened', storage: indexedDb() })
+      const store = await opening()
+      await store.put('a', 'one')
+      await store.put('a', 'two')
+      await store.close()
+      const database = await new Promise<IDBDatabase>((resolve) => {
+        const request = indexedDB.open('revkv:shortened')
+        request.onsuccess = () => resolve(request.result)
+      })
+      await new Promise<void>((resolve) => {
+        const transaction = database.transaction('blobs', 'readwrite')
+        const blobs = transaction.objectStore('blobs')
+        blobs.getAllKeys().onsuccess = ({ target }) => {
+          const keys = (target as IDBRequest<IDBValidKey[]>).result
+          for (const key of what === 'all blobs' ? keys : keys.slice(-1)) blobs.delete(key)
+        }
+        transaction.oncomplete = () => resolve()
+      })
+      database.close()
+      const codes = [await opening().then(() => 'opened', code), await opening().then(() => 'opened', code)]
+      const { held } = await navigator.locks.query()
+      return { codes, held: held?.length }
+    }, what)
+    expect(seen).toEqual({ codes: ['CORRUPT', 'CORRUPT'], held: 0 })
+  },
+)
+
+test('no blob is written over, nor is the id of a deleted one used again', async ({ open }) => {
+  const page = await open()
+  const seen = await page.evaluate(async () => {
+    const code = (error: unknown) => (revkv.RevkvError.is(error) ? error.code : String(error))
+    const blob = (id: string, byte: number) => ({ id, bytes: new Uint8Array([byte]) })
+    const [one, other] = [await indexedDb().open('twice'), await indexedDb().open('twice')]
+    const write = (handle: typeof one, epoch: number, put: ReturnType<typeof blob>[], gone: string[] = []) =>
+      handle.write({ epoch, put, delete: gone }, 'strict').then(() => 'written', code)
+    const codes = [
+      await write(one, 1, [blob('b', 1)]),
+      await write(other, 1, [blob('b', 2)]),
+      await write(other, 9, [blob('b', 2), blob('c', 2)]),
+      await write(one, 1, [blob('c', 1)], ['b']),
+      await write(other, 9, [blob('b', 2)]),
+      await write(one, 1, []),
+    ]
+    const blobs: unknown[] = []
+    for await (const { id, bytes } of other.read()) blobs.push([id, ...bytes])
+    const used = await other.bytesUsed()
+    await one.close()
+    await other.close()
+    return { codes, blobs, used }
+  })
+  const refused = 'NOT_LEADER'
+  expect(seen.codes).toEqual(['written', refused, refused, 'written', refused, 'written'])
+  expect([seen.blobs, seen.used]).toEqual([[['c', 1]], 1])
 })
 
 test('a store whose database is deleted says so at the next write, and goes on reading', async ({ open }) => {
@@ -113,10 +349,11 @@ test('a full storage refuses the write, and loses nothing that was acknowledged'
       )
     }
     const kept = store.get('noise', { revision: acknowledged })?.length
-    await store.close()
-    return { refused, heard, acknowledged, kept }
+    const close = await store.close().then(() => 'closed', code)
+    return { refused, heard, acknowledged, kept, close }
   })
-  expect(full).toMatchObject({ refused: 'QUOTA_EXCEEDED', heard: ['QUOTA_EXCEEDED'], kept: 60_000 })
+  const code = 'QUOTA_EXCEEDED'
+  expect(full).toMatchObject({ refused: code, heard: [code], kept: 60_000, close: code })
   await session.send('Storage.overrideQuotaForOrigin', { origin })
 
   const found = await first.evaluate(async () => {

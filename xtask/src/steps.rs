@@ -147,7 +147,7 @@ fn lint(project: &Project) -> Result<Outcome> {
 }
 
 fn types(project: &Project) -> Result<Outcome> {
-    cmd!(project.shell, "node_modules/.bin/tsc --project pkg --noEmit").run()?;
+    cmd!(project.shell, "npm run typecheck -w pkg").run()?;
     cmd!(project.shell, "node_modules/.bin/tsc --project . --noEmit").run()?;
     Ok(Outcome::Passed)
 }

@@ -7,7 +7,15 @@ import type { StorageAdapter, StorageBatch, StorageHandle } from '../types.js'
 
 interface Schema extends DBSchema {
   blobs: { key: string; value: Uint8Array }
-  meta: { key: 'epoch'; value: number }
+  meta: { key: string; value: number | string }
+}
+
+/** What the store `meta` holds, both written in the transaction that they tell of. */
+interface Meta {
+  /** The last writer's. */
+  epoch: number
+  /** The highest id ever put: that of the last blob there is, else something has taken it away. */
+  head: string
 }
 
 type Database = IDBPDatabase<Schema>
@@ -97,14 +105,18 @@ class IndexedDbHandle implements StorageHandle {
     this.#db = db
   }
 
-  async *read(): AsyncGenerator<{ id: string; bytes: Uint8Array }> {
-    let last: string | undefined
-    for (;;) {
-      const page = await this.#page(last)
-      yield* page
-      if (page.length < pageBlobs) return
-      last = page.at(-1)?.id
+  async *read(): AsyncGenerator<Blob> {
+    let before: string | undefined
+    let last = ''
+    for await (const { blobs, head } of this.#pages()) {
+      // Each page is a transaction; what is written between two of them may have deleted what the first one held.
+      if (head !== (before ??= head)) throw notLeader('while it was read')
+      yield* blobs
+      last = blobs.at(-1)?.id ?? last
     }
+    if (last === before) return
+    const name = this.#db.name
+    throw new RevkvError('CORRUPT', `"${name}" has lost blobs: it ends with "${last}", and "${before}" was written.`)
   }
 
   async write(batch: StorageBatch, durability: 'relaxed' | 'strict'): Promise<void> {
@@ -113,28 +125,33 @@ class IndexedDbHandle implements StorageHandle {
       const done = tx.done
       // Told below; without this an abort would also count as unhandled.
       done.catch(() => {})
-      const stored = (await tx.objectStore('meta').get('epoch')) ?? 0
-      if (batch.epoch < stored) {
+      let { epoch, head } = await metaOf(tx.objectStore('meta'))
+      if (batch.epoch < epoch || batch.put.some(({ id }) => id <= head)) {
         tx.abort()
-        throw new RevkvError('NOT_LEADER', `Another tab has opened this database since (epoch ${stored}).`)
+        throw notLeader(`in epoch ${epoch}`)
       }
       // The plain requests: their failures come as the transaction's, so a promise for each would only cost.
       const blobs = unwrap(tx.objectStore('blobs'))
-      for (const { id, bytes } of batch.put) blobs.put(bytes, id)
+      for (const { id, bytes } of batch.put) {
+        blobs.add(bytes, id)
+        if (id > head) head = id
+      }
       for (const id of batch.delete) blobs.delete(id)
       // Always written, so that a batch without blobs is a flush too.
-      unwrap(tx.objectStore('meta')).put(batch.epoch, 'epoch')
+      const meta = unwrap(tx.objectStore('meta'))
+      meta.put(batch.epoch, 'epoch')
+      meta.put(head, 'head')
       tx.commit()
       // Success of the requests is not success: a full disk shows only here.
       await done
     } catch (e) {
-      throw storageError(e)
+      throw e instanceof Error && e.name === 'ConstraintError' ? notLeader('under the same id', e) : storageError(e)
     }
   }
 
   async bytesUsed(): Promise<number> {
     let total = 0
-    for await (const { bytes } of this.read()) total += bytes.length
+    for await (const { blobs } of this.#pages()) for (const { bytes } of blobs) total += bytes.length
     return total
   }
 
@@ -142,14 +159,35 @@ class IndexedDbHandle implements StorageHandle {
     this.#db.close()
   }
 
-  async #page(after: string | undefined): Promise<{ id: string; bytes: Uint8Array }[]> {
+  async *#pages(): AsyncGenerator<{ blobs: Blob[]; head: string }> {
     try {
-      const range = after === undefined ? undefined : IDBKeyRange.lowerBound(after, true)
-      const { store } = this.#db.transaction('blobs')
-      const [ids, blobs] = await Promise.all([store.getAllKeys(range, pageBlobs), store.getAll(range, pageBlobs)])
-      return ids.map((id, i) => ({ id, bytes: blobs[i] as Uint8Array }))
+      let after: string | undefined
+      for (;;) {
+        const range = after === undefined ? undefined : IDBKeyRange.lowerBound(after, true)
+        const tx = this.#db.transaction(['blobs', 'meta'])
+        const store = tx.objectStore('blobs')
+        const [ids, values, { head }] = await Promise.all([
+          store.getAllKeys(range, pageBlobs),
+          store.getAll(range, pageBlobs),
+          metaOf(tx.objectStore('meta')),
+        ])
+        yield { blobs: ids.map((id, i) => ({ id, bytes: values[i] as Uint8Array })), head }
+        if (ids.length < pageBlobs) return
+        after = ids.at(-1)
+      }
     } catch (e) {
       throw storageError(e)
     }
   }
+}
+
+type Blob = StorageBatch['put'][number]
+
+async function metaOf(meta: { get(key: string): Promise<number | string | undefined> }): Promise<Meta> {
+  const [epoch = 0, head = ''] = await Promise.all([meta.get('epoch'), meta.get('head')])
+  return { epoch, head } as Meta
+}
+
+function notLeader(how: string, cause?: unknown): RevkvError {
+  return new RevkvError('NOT_LEADER', `Another tab has written to this database, ${how}.`, { cause })
 }

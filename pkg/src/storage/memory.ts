@@ -9,6 +9,8 @@ const maxBlobBytes = 48 * 1024
 interface Medium {
   blobs: Map<string, Uint8Array>
   epoch: number
+  /** The highest id ever put. */
+  head: string
 }
 
 /**
@@ -29,7 +31,7 @@ export function memory(): StorageAdapter {
       signal?.throwIfAborted()
       let medium = media.get(database)
       if (!medium) {
-        medium = { blobs: new Map(), epoch: 0 }
+        medium = { blobs: new Map(), epoch: 0, head: '' }
         media.set(database, medium)
       }
       return new MemoryHandle(medium)
@@ -54,13 +56,16 @@ class MemoryHandle implements StorageHandle {
   async write(batch: StorageBatch): Promise<void> {
     this.#checkOpen()
     const medium = this.#medium
-    if (batch.epoch < medium.epoch) {
-      throw new RevkvError('NOT_LEADER', `Another store has opened this database since (epoch ${medium.epoch}).`)
+    if (batch.epoch < medium.epoch || batch.put.some(({ id }) => id <= medium.head)) {
+      throw new RevkvError('NOT_LEADER', `Another store has written to this database since (epoch ${medium.epoch}).`)
     }
     const large = batch.put.find(({ bytes }) => bytes.length > maxBlobBytes)
     if (large) throw new RevkvError('TOO_LARGE', `Blob ${large.id} is larger than ${maxBlobBytes} bytes.`)
     medium.epoch = batch.epoch
-    for (const { id, bytes } of batch.put) medium.blobs.set(id, new Uint8Array(bytes))
+    for (const { id, bytes } of batch.put) {
+      medium.blobs.set(id, new Uint8Array(bytes))
+      if (id > medium.head) medium.head = id
+    }
     for (const id of batch.delete) medium.blobs.delete(id)
   }
 
