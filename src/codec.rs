@@ -6,6 +6,8 @@
 
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 
+pub(crate) use bincode::de::BorrowDecoder;
+pub(crate) use bincode::error::DecodeError;
 pub(crate) use bincode::{BorrowDecode, Encode};
 
 /// No message claims more than this, so that a damaged count cannot make us allocate without bound.
@@ -13,6 +15,9 @@ const DECODED_BYTES_MAX: usize = 64 << 20;
 
 const CONFIG: Configuration<LittleEndian, Fixint, Limit<DECODED_BYTES_MAX>> =
     bincode::config::standard().with_fixed_int_encoding().with_limit::<DECODED_BYTES_MAX>();
+
+/// How deep what holds itself may be nested, so that no input runs out of stack.
+const LEVELS_MAX: usize = 256;
 
 /// What was read is not the encoding of the value asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +43,17 @@ pub(crate) fn encode<T: Encode>(value: &T) -> Vec<u8> {
     let mut out = Vec::new();
     encode_into(value, &mut out);
     out
+}
+
+/// Reads one level of what may hold itself: each takes its share of all that may be decoded, until it ends.
+pub(crate) fn decode_level<'a, D: BorrowDecoder<'a>, T: BorrowDecode<'a, D::Context>>(
+    decoder: &mut D,
+) -> Result<T, DecodeError> {
+    let share = DECODED_BYTES_MAX / LEVELS_MAX;
+    decoder.claim_bytes_read(share)?;
+    let level = T::borrow_decode(decoder)?;
+    decoder.unclaim_bytes_read(share);
+    Ok(level)
 }
 
 /// Reads one value from the front of `bytes`; gives it and the number of bytes it took.

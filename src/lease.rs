@@ -83,6 +83,15 @@ impl Lessor {
         self.drop_outdated();
     }
 
+    /// The same for a lease read from storage.
+    pub fn restore(&mut self, id: LeaseId, ttl_seconds: u64, deadline_ms: u64) -> Result<(), &'static str> {
+        if id == LeaseId::NONE || !(1..=TTL_SECONDS_MAX).contains(&ttl_seconds) {
+            return Err("a lease says what no grant does");
+        }
+        self.set(id, ttl_seconds, deadline_ms);
+        Ok(())
+    }
+
     /// Forgets a lease. Its keys have been deleted, and so detached, before.
     pub fn remove(&mut self, id: LeaseId) {
         if let Ok(place) = self.place_of(id) {

@@ -4,9 +4,10 @@
 //! a slow reader costs nothing and loses nothing until compaction overtakes it. A commit only notes the first revision
 //! that a watcher has not taken; a watcher that nothing was noted for has seen all there is.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
-use interavl::IntervalTree;
+use intervaltree::IntervalTree;
 
 use crate::codec::{BorrowDecode, Encode};
 use crate::error::Error;
@@ -107,19 +108,39 @@ impl Watcher {
     }
 }
 
+/// How many watchers are asked one by one before the tree is made anew: few enough not to be felt, many enough that a
+/// stream of new watches does not sort all of them each time.
+const APART_MAX: usize = 64;
+
 /// Every watcher of a store, ids ascending.
 ///
 /// Those of a written key are found in an interval tree, so that a commit costs what it concerns, however many watch
-/// other keys. The tree is a library's: a balanced one with the maximum of the ends is a textbook's, not ours to write.
+/// other keys. The tree is a library's and cannot be changed: watchers made since are kept apart, those that are gone are
+/// skipped, and when either are many it is made anew. (Trees that can be changed were tried: they visit every range that
+/// begins before the key.)
 ///
-/// Invariants ([`Watchers::check`]): `ranges` has every watcher once, under its range; `due` has those with something
-/// pending, ascending.
-#[derive(Debug, Clone, Default)]
+/// Invariants ([`Watchers::check`]): every watcher is in the tree or apart; `due` has those with something pending,
+/// ascending.
+#[derive(Debug, Clone)]
 pub(crate) struct Watchers {
     watchers: Vec<Watcher>,
-    ranges: IntervalTree<Point, Vec<WatcherId>>,
+    ranges: IntervalTree<Point, WatcherId>,
+    apart: Vec<WatcherId>,
+    /// In the tree, but no more.
+    gone: usize,
     due: Vec<WatcherId>,
     created: u32,
+}
+
+impl Default for Watchers {
+    fn default() -> Self {
+        let ranges = tree([].iter());
+        Self { watchers: Vec::new(), ranges, apart: Vec::new(), gone: 0, due: Vec::new(), created: 0 }
+    }
+}
+
+fn tree<'w>(watchers: impl Iterator<Item = &'w Watcher>) -> IntervalTree<Point, WatcherId> {
+    watchers.map(|watcher| (watcher.range.clone(), watcher.id)).collect()
 }
 
 impl Watchers {
@@ -138,10 +159,7 @@ impl Watchers {
         let range = points(watch.keys);
         self.created += 1;
         let id = WatcherId(self.created);
-        match self.ranges.get_mut(&range) {
-            Some(ids) => ids.push(id),
-            None => drop(self.ranges.insert(range.clone(), vec![id])),
-        }
+        self.apart.push(id);
         if pending.is_some() {
             self.due.push(id);
         }
@@ -152,12 +170,10 @@ impl Watchers {
     /// Ends a watch. `false`: there is none of this id.
     pub fn cancel(&mut self, id: WatcherId) -> bool {
         let Some(place) = self.place_of(id) else { return false };
-        let Watcher { range, .. } = self.watchers.remove(place);
-        if let Some(ids) = self.ranges.get_mut(&range) {
-            ids.retain(|other| *other != id);
-            if ids.is_empty() {
-                self.ranges.remove(&range);
-            }
+        self.watchers.remove(place);
+        match self.apart.binary_search(&id) {
+            Ok(place) => drop(self.apart.remove(place)),
+            Err(_) => self.gone += 1,
         }
         self.set_due(id, false);
         true
@@ -168,10 +184,15 @@ impl Watchers {
         if self.watchers.is_empty() {
             return;
         }
-        let key = points(KeyRange::Key(record.key));
-        let watching: Vec<WatcherId> = self.ranges.iter_overlaps(&key).flat_map(|(_, ids)| ids).copied().collect();
+        if self.apart.len() > APART_MAX || self.gone > self.watchers.len() + APART_MAX {
+            self.ranges = tree(self.watchers.iter());
+            self.apart.clear();
+            self.gone = 0;
+        }
+        let found = self.ranges.query_point(Point::Before(record.key.to_vec())).map(|element| element.value);
+        let watching: Vec<WatcherId> = found.chain(self.apart.iter().copied()).collect();
         for id in watching {
-            let place = self.place_of(id).expect("the tree has only watchers that are there");
+            let Some(place) = self.place_of(id) else { continue };
             let watcher = &mut self.watchers[place];
             if watcher.pending.is_none() && watcher.matches(record) {
                 watcher.pending = Some(record.revision.main);
@@ -231,12 +252,11 @@ impl Watchers {
     pub fn check(&self, store: &Store) {
         let pending = self.watchers.iter().filter(|watcher| watcher.pending.is_some()).map(|watcher| watcher.id);
         assert!(pending.eq(self.due.iter().copied()), "who is due is not who has something pending");
-        for watcher in &self.watchers {
-            let there = self.ranges.get(&watcher.range).is_some_and(|ids| ids.contains(&watcher.id));
-            assert!(there, "a watcher is not in the tree of ranges");
-        }
-        let ranged: usize = self.ranges.iter().map(|(_, ids)| ids.len()).sum();
-        assert_eq!(ranged, self.watchers.len(), "the tree of ranges has watchers that are gone");
+        let in_tree = self.ranges.iter().map(|element| element.value);
+        let known: BTreeSet<WatcherId> = in_tree.chain(self.apart.iter().copied()).collect();
+        let unknown = self.watchers.iter().find(|watcher| !known.contains(&watcher.id));
+        assert!(unknown.is_none(), "a watcher is neither in the tree of ranges nor apart");
+        assert_eq!(known.len(), self.watchers.len() + self.gone, "those that are gone are counted wrong");
         for watcher in &self.watchers {
             assert!(watcher.pending.is_none_or(|pending| watcher.next <= pending), "a watcher would go back");
             let from = watcher.next.max(store.compacted());
@@ -267,7 +287,8 @@ impl Watcher {
     /// The changes in `from..=bound`, and the revision through which they are complete.
     fn read<'s>(&self, from: u64, bound: u64, events_max: usize, store: &'s Store) -> (Vec<Batch<'s>>, u64) {
         let mut batches: Vec<Batch<'s>> = Vec::new();
-        let changes = store.changes(self.keys(), from, bound).filter(|record| self.matches(record));
+        let wanted = events_max.saturating_add(1);
+        let changes = store.changes(self.keys(), from, bound, wanted).filter(|record| self.matches(record));
         let mut bytes = 0;
         for (events, record) in changes.enumerate() {
             let main = record.revision.main;

@@ -3,6 +3,7 @@
 use super::segment::{self, Header};
 use crate::codec;
 use crate::error::Error;
+use crate::mvcc::REVISION_MAX;
 
 use super::Entry;
 
@@ -50,6 +51,9 @@ impl Recovery {
     }
 
     fn check_follows(&self, header: &Header) -> Result<(), &'static str> {
+        if [header.epoch, header.sequence, header.through].iter().any(|number| *number > REVISION_MAX) {
+            return Err("a number is larger than any that was written");
+        }
         let expected = self.last.as_ref().map_or(segment::CHAIN_START, |(_, chain)| *chain);
         if header.chain != expected {
             return Err("it does not follow the blob before: one is missing or foreign");

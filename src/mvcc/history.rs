@@ -55,6 +55,13 @@ pub struct Difference<'a> {
     pub after: Option<KeyValue<'a>>,
 }
 
+/// For each change wanted, so many records are looked at in the tree before the index is asked...
+const PASSED_OVER: usize = 8;
+/// ... and this many at least.
+const PASSED_OVER_MIN: usize = 1024;
+/// To collect a change from the index and put it in order costs as much as passing over this many in the tree.
+const COLLECTED: usize = 4;
+
 impl Store {
     /// Every kept change of a range, oldest first, deletes included. From 0, it begins with the puts before the compact
     /// revision that a read there still sees.
@@ -62,7 +69,8 @@ impl Store {
         history.keys.validate()?;
         self.check_start(history.from)?;
         let to = self.unpinned(history.to)?;
-        let changes = self.changes(history.keys, history.from, to).take(count(history.limit));
+        let limit = count(history.limit);
+        let changes = self.changes(history.keys, history.from, to, limit).take(limit);
         let mut answer = Answer::new(&self.limits);
         changes.map(|record| answer.add(record.key.len(), record.value.len()).map(|()| record.event())).collect()
     }
@@ -75,7 +83,7 @@ impl Store {
         let end = if since.end_revision == 0 { u64::MAX } else { since.end_revision };
         let mut events: Vec<Event<'_>> = Vec::new();
         let mut answer = Answer::new(&self.limits);
-        for record in self.changes(since.keys, start, self.current()) {
+        for record in self.changes(since.keys, start, self.current(), count(since.limit).saturating_add(1)) {
             let main = record.revision.main;
             let begins = events.last().is_none_or(|event| event.kv.mod_revision < main);
             if main >= end || begins && events.len() >= count(since.limit) {
@@ -122,20 +130,26 @@ impl Store {
         Ok(txn.commit())
     }
 
-    /// The kept changes of a range with a main in `from..=to`, ascending.
+    /// The kept changes of a range with a main in `from..=to`, ascending; about `wanted` of them will be taken.
     ///
-    /// Read from the tree, which passes over the changes of other keys, or collected from the index, which visits every
-    /// key of the range: whichever has less to visit.
+    /// They are read from the tree, which passes over the changes of other keys, where the changes wanted come soon or
+    /// most are the range's; else they are collected from the index, which finds every change of the range and no other.
     pub fn changes<'s: 'k, 'k>(
         &'s self,
         keys: KeyRange<'k>,
         from: u64,
         to: u64,
+        wanted: usize,
     ) -> Box<dyn Iterator<Item = Record<'s>> + 'k> {
+        let upto = move || self.records_from(from).take_while(move |record| record.revision.main <= to);
         let records = self.tree.count_within(from, to);
-        if !matches!(keys, KeyRange::Key(_)) && self.index.has_more_than(keys, records) {
-            let upto = self.records_from(from).take_while(move |record| record.revision.main <= to);
-            return Box::new(upto.filter(move |record| keys.contains(record.key) && self.keeps(record)));
+        let soon = || {
+            let first = upto().take(wanted.saturating_mul(PASSED_OVER).saturating_add(PASSED_OVER_MIN));
+            first.filter(|record| keys.contains(record.key)).take(wanted).count() == wanted
+        };
+        let is_key = matches!(keys, KeyRange::Key(_));
+        if !is_key && (wanted < records && soon() || self.index.has_changes(keys, records / COLLECTED)) {
+            return Box::new(upto().filter(move |record| keys.contains(record.key) && self.keeps(record)));
         }
         let changes = self.index.changes(keys, self.compacted(), from, to);
         let revisions: Vec<_> = changes.map(|change| change.revision).collect();

@@ -74,9 +74,14 @@ impl Index {
         self.within(keys).flat_map(move |(_, index)| index.kept_within(compacted, from, to))
     }
 
-    /// Whether the range has more keys than this, found without counting the rest.
-    pub fn has_more_than(&self, keys: KeyRange<'_>, count: usize) -> bool {
-        self.within(keys).nth(count).is_some()
+    /// Whether the keys of the range have this many changes, found without counting the rest.
+    pub fn has_changes(&self, keys: KeyRange<'_>, changes: usize) -> bool {
+        let mut left = changes;
+        left == 0
+            || self.within(keys).any(|(_, index)| {
+                left = left.saturating_sub(index.len());
+                left == 0
+            })
     }
 
     /// Compacts the next `keys_max` keys after `cursor` at `main`; gives the cursor to go on from, until all are done.

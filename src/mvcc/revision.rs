@@ -4,6 +4,9 @@ use std::fmt;
 
 use crate::codec::{BorrowDecode, Encode};
 
+/// No count gets there, one by one; and JavaScript holds it exactly.
+pub(crate) const REVISION_MAX: u64 = 1 << 53;
+
 /// The position of one change, ordered by `main`, then `sub`.
 ///
 /// ```text

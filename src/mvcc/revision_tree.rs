@@ -116,7 +116,9 @@ impl RevisionTree {
     /// Closes the tail, so that compaction may thin it.
     pub fn seal(&mut self) {
         if let Some(last) = self.tail.last() {
-            self.sealed.push(Sealed { last, leaf: std::mem::take(&mut self.tail) });
+            let mut leaf = std::mem::take(&mut self.tail);
+            leaf.shrink();
+            self.sealed.push(Sealed { last, leaf });
         }
     }
 

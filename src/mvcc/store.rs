@@ -6,7 +6,7 @@ use super::key_index::Change;
 use super::key_value::{KeyValue, LeaseId, Record};
 use super::limits::{Answer, Limits};
 use super::range::{KeyRange, Range, RangeResponse};
-use super::revision::Revision;
+use super::revision::{REVISION_MAX, Revision};
 use super::revision_tree::{RevisionTree, record_bytes};
 use crate::error::Error;
 
@@ -191,12 +191,19 @@ impl Store {
         Ok(RangeResponse { revision, count, more, kvs })
     }
 
-    /// Adds a record read from storage. They must come in order.
-    pub fn restore(&mut self, record: &Record<'_>) -> Result<(), &'static str> {
+    /// Adds a record read from storage, from a batch that reaches to revision `through`. They must come in order.
+    pub fn restore(&mut self, record: &Record<'_>, through: u64) -> Result<(), &'static str> {
         if self.tree.newest().is_some_and(|newest| newest >= record.revision) {
             return Err("a record is not above the one before it");
         }
         let Record { key, revision, tombstone, create_revision, version, .. } = *record;
+        if key.is_empty() || tombstone != (version == 0) || create_revision > revision.main || revision.sub == u32::MAX
+        {
+            return Err("a record says what no put or delete does");
+        }
+        if version > REVISION_MAX || revision.main > through {
+            return Err("a record has a number larger than the revisions there are");
+        }
         if tombstone && self.index.get(key).is_some_and(|index| !index.is_alive()) {
             return Err("a key is deleted twice");
         }
@@ -212,9 +219,13 @@ impl Store {
     }
 
     /// Takes on the compact revision of a storage that holds nothing the compaction removes.
-    pub fn restore_compacted(&mut self, compacted: u64) {
+    pub fn restore_compacted(&mut self, compacted: u64, through: u64) -> Result<(), &'static str> {
+        if self.tree.newest().is_some() || self.compacted > 0 || compacted > through {
+            return Err("a checkpoint begins in the middle");
+        }
         self.compacted = compacted;
         self.restore_current(compacted);
+        Ok(())
     }
 
     /// Whether a compaction still has history to remove.

@@ -14,7 +14,7 @@ use super::overlap;
 use super::range::{KeyRange, Range, RangeResponse};
 use super::revision::Revision;
 use super::store::Store;
-use crate::codec::{BorrowDecode, Encode};
+use crate::codec::{self, BorrowDecode, BorrowDecoder, DecodeError, Encode};
 use crate::error::Error;
 
 /// Gives a key a value.
@@ -44,7 +44,7 @@ pub struct DeleteRange<'a> {
 }
 
 /// If every compare holds the success list, else the failure list, in one revision.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Encode, BorrowDecode)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Encode)]
 pub struct Txn<'a> {
     /// The conditions, all judged on the state before the transaction, in nested ones too.
     pub compare: Vec<Compare<'a>>,
@@ -109,6 +109,14 @@ pub enum OpResponse {
     Range(RangeResponse<'static>),
     /// Of a nested transaction.
     Txn(TxnResponse),
+}
+
+/// A transaction may hold transactions.
+impl<'de: 'a, 'a, C> BorrowDecode<'de, C> for Txn<'a> {
+    fn borrow_decode<D: BorrowDecoder<'de, Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let (compare, success, failure) = codec::decode_level(decoder)?;
+        Ok(Self { compare, success, failure })
+    }
 }
 
 /// Whether a lease is granted: what a transaction needs to know of leases.

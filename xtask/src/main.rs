@@ -3,8 +3,11 @@
 //! Each command looks at what the machine has, installs what is missing, and says so; nothing asks a question.
 
 mod advisories;
+mod bench;
 mod build;
 mod demo;
+mod fuzz;
+mod planted;
 mod project;
 mod setup;
 mod sizes;
@@ -29,10 +32,17 @@ enum Command {
     /// Run every test step, or the named ones
     #[command(after_long_help = test::ENVIRONMENT)]
     Test(test::Args),
+    /// Make small mistakes in a copy of the engine, and see that the tests notice each
+    #[command(after_long_help = planted::ABOUT)]
+    Planted(planted::Args),
     /// Build the wasm, the npm package and the pages
     Build,
     /// Replay a folder of traces through the npm package
     Traces(traces::Args),
+    /// Measure the native engine: speed and memory
+    Bench(bench::Args),
+    /// Feed hostile bytes to every decoder
+    Fuzz(fuzz::Args),
 }
 
 fn main() -> ExitCode {
@@ -47,7 +57,10 @@ fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Demo(args) => demo::run(&project, &args),
         Command::Test(args) => test::run(&project, &args),
+        Command::Planted(args) => planted::run(&project, &args),
         Command::Build => build::run(&project),
         Command::Traces(args) => traces::run(&project, &args),
+        Command::Bench(args) => bench::run(&project, &args),
+        Command::Fuzz(args) => fuzz::run(&project, &args),
     }
 }

@@ -37,6 +37,12 @@ pub const WASM_BINDGEN: Piece =
 pub const CARGO_DENY: Piece =
     Piece { name: "cargo-deny", find: find_cargo_deny, install: install_cargo_deny, variable: None };
 
+/// The driver of libFuzzer.
+pub const CARGO_FUZZ: Piece =
+    Piece { name: "cargo-fuzz", find: find_cargo_fuzz, install: install_cargo_fuzz, variable: None };
+
+/// The cargo-fuzz that is installed where none is found.
+const CARGO_FUZZ_VERSION: &str = "0.13.2";
 /// The cargo-deny that is installed where none is found. (Any version on PATH is taken.)
 const CARGO_DENY_VERSION: &str = "0.20.2";
 
@@ -95,6 +101,14 @@ fn find_cargo_deny(project: &Project) -> Result<Option<String>> {
 
 fn install_cargo_deny(project: &Project) -> Result<()> {
     cargo_install(project, "cargo-deny", CARGO_DENY_VERSION)
+}
+
+fn find_cargo_fuzz(project: &Project) -> Result<Option<String>> {
+    Ok(tool(project, "cargo-fuzz").and_then(|command| version(project, &command)))
+}
+
+fn install_cargo_fuzz(project: &Project) -> Result<()> {
+    cargo_install(project, "cargo-fuzz", CARGO_FUZZ_VERSION)
 }
 
 /// Builds a tool into target/tools. Unoptimised: these build in less than half the time and still answer at once.
