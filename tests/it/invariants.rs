@@ -122,7 +122,7 @@ fn broke_durability_the_largest_put_survives_a_restart() {
     }
 }
 
-/// The newest revisions may be deletes that compaction has removed: only the batch still says how far it went.
+/// The newest revision may be a delete that is compacted: what is left of it says how far the store was.
 #[test]
 fn broke_monotony_a_revision_is_given_once() {
     let mut medium = Medium::default();
@@ -177,4 +177,28 @@ fn broke_durable_reads_a_resync_stays_within_its_bound() {
     let taken = engine.take_events(id, 0, 1000).expect("nothing more is compacted");
     let [batch] = &taken.batches[..] else { panic!("one batch: {:?}", taken.batches) };
     assert!(!batch.resync && *batch.events[0].kv.value == *b"3");
+}
+
+/// More watchers than are asked one by one, so that they are sorted by their ranges, made and cancelled between writes.
+#[test]
+fn broke_reliable_each_of_many_watchers_sees_its_key() {
+    let mut engine = Medium::default().reopen();
+    let mut watchers = Vec::new();
+    for number in 0..200_u8 {
+        let watch = Watch { keys: KeyRange::Key(&[b'k', number]), ..Watch::default() };
+        watchers.push((number, engine.watch(&watch).expect("a watch")));
+        put(&mut engine, b"other", b"");
+    }
+    for cancelled in [0..0, 3..9, 20..180] {
+        watchers.retain(|(number, id)| !(cancelled.contains(number) && engine.cancel_watch(*id)));
+        (0..200).for_each(|number| put(&mut engine, &[b'k', number], b""));
+        let ids: Vec<_> = watchers.iter().map(|(_, id)| *id).collect();
+        assert_eq!(engine.pending_watches(), ids);
+        for (number, id) in &watchers {
+            let taken = engine.take_events(*id, 0, 1000).expect("nothing is compacted");
+            let keys: Vec<_> =
+                taken.batches.iter().flat_map(|batch| &batch.events).map(|event| &*event.kv.key).collect();
+            assert_eq!(keys, [&[b'k', *number][..]]);
+        }
+    }
 }
