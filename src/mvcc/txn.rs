@@ -5,7 +5,6 @@
 //! while applying (`ignore_value` on a key that the same transaction deleted) takes everything back.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
 
 use super::compare::Compare;
 use super::key_value::{KeyValue, LeaseId, Record};
@@ -199,7 +198,7 @@ impl Path {
     }
 
     /// Runs `check` on every operation of the path taken.
-    fn each<'a>(&self, txn: &Txn<'a>, check: &dyn Fn(&Op<'a>) -> Result<(), Error>) -> Result<(), Error> {
+    fn each<'a>(&self, txn: &Txn<'a>, check: &mut dyn FnMut(&Op<'a>) -> Result<(), Error>) -> Result<(), Error> {
         let mut nested = self.nested.iter();
         self.taken(txn).iter().try_for_each(|op| match (op, nested.as_slice()) {
             (Op::Txn(txn), [path, ..]) => {
@@ -235,16 +234,16 @@ impl Store {
         overlap::check(&txn.success)?;
         overlap::check(&txn.failure)?;
         let path = Path::of(txn, self);
-        path.each(txn, &|op| self.check_put(op, leases))?;
-        path.each(txn, &|op| self.check_range(op))?;
-        let puts = RefCell::new(Vec::new());
-        path.each(txn, &|op| {
+        path.each(txn, &mut |op| self.check_put(op, leases))?;
+        path.each(txn, &mut |op| self.check_range(op))?;
+        let mut puts = Vec::new();
+        path.each(txn, &mut |op| {
             if let Op::Put(put) = op {
-                puts.borrow_mut().push(self.put_size(put));
+                puts.push(self.put_size(put));
             }
             Ok(())
         })?;
-        self.check_room(puts.into_inner().into_iter())?;
+        self.check_room(puts.into_iter())?;
         self.write(|write| write.run_txn(txn, &path))
     }
 
