@@ -213,7 +213,7 @@ mod tests {
 
     fn put(main: u64, key: &'static [u8], lease: i64) -> Record<'static> {
         let revision = Revision { main, sub: 0 };
-        Record { revision, tombstone: false, key, create_revision: main, version: 1, lease: LeaseId(lease), value: b"" }
+        Record { revision, key, create_revision: main, version: 1, lease: LeaseId(lease), value: b"" }
     }
 
     fn keys(lessor: &Lessor, id: i64) -> Vec<Vec<u8>> {

@@ -103,7 +103,7 @@ impl Watcher {
     }
 
     fn matches(&self, record: &Record<'_>) -> bool {
-        let dropped = if record.tombstone { self.no_delete } else { self.no_put };
+        let dropped = if record.is_tombstone() { self.no_delete } else { self.no_put };
         !dropped && record.revision.main >= self.next && self.keys().contains(record.key)
     }
 }
@@ -309,7 +309,7 @@ impl Watcher {
     fn event<'s>(&self, record: &Record<'s>, store: &'s Store) -> Event<'s> {
         let mut event = record.event();
         let before = record.revision.main - 1;
-        let created = !record.tombstone && record.create_revision == record.revision.main;
+        let created = !record.is_tombstone() && record.create_revision == record.revision.main;
         if self.prev_kv && !created && before >= store.compacted() {
             event.prev_kv = store.get_at(record.key, before);
         }

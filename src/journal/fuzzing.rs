@@ -39,22 +39,28 @@ pub fn payload(blob: &Blob) -> &[u8] {
     &blob.bytes[segment::HEADER_BYTES..]
 }
 
-/// Reads one packed value from the front; gives it and the rest. Panics where it would pack to other bytes.
-pub fn unpack<'a, T: BorrowDecode<'a, ()> + Encode>(bytes: &'a [u8]) -> Option<(T, &'a [u8])> {
+/// Reads one message from the front; gives it and the rest. Panics where it would be encoded to other bytes.
+pub fn decode<'a, T: BorrowDecode<'a, ()> + Encode>(bytes: &'a [u8]) -> Option<(T, &'a [u8])> {
     let (value, length) = codec::decode_prefix::<T>(bytes).ok()?;
     let (read, rest) = bytes.split_at(length);
-    assert_eq!(pack(&value), read, "a value does not pack to the bytes it was read from");
+    assert_eq!(encode(&value), read, "a value is not encoded to the bytes it was read from");
     Some((value, rest))
 }
 
-/// Reads one entry of the journal from the front; gives the rest. Panics as [`unpack`] does.
+/// Reads one entry of the journal from the front; gives the rest. Panics where packing it would make another entry of it,
+/// or more bytes: integers of variable width can be written wider than needed.
 pub fn skip_entry(bytes: &[u8]) -> Option<&[u8]> {
-    unpack::<Entry<'_>>(bytes).map(|(_, rest)| rest)
+    let (entry, length) = codec::unpack_prefix::<Entry<'_>>(bytes).ok()?;
+    let mut packed = Vec::new();
+    codec::pack_into(&entry, &mut packed);
+    assert!(packed.len() <= length, "an entry packs to more bytes than it was read from");
+    assert_eq!(codec::unpack_prefix(&packed), Ok((entry, packed.len())), "an entry packs to another one");
+    Some(&bytes[length..])
 }
 
-/// Packs a value.
-pub fn pack<T: Encode>(value: &T) -> Vec<u8> {
-    let mut packed = Vec::new();
-    codec::encode_into(value, &mut packed);
-    packed
+/// Encodes a message.
+pub fn encode<T: Encode>(value: &T) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    codec::encode_into(value, &mut bytes);
+    bytes
 }

@@ -9,7 +9,7 @@ pub mod fuzzing;
 mod recovery;
 mod segment;
 
-use crate::codec::{BorrowDecode, Encode, encode_into};
+use crate::codec::{BorrowDecode, Encode, pack_into};
 use crate::mvcc::{LeaseId, Record};
 
 pub(crate) use recovery::Recovery;
@@ -94,7 +94,7 @@ impl Journal {
 
     /// Adds an entry to the batch that gathers.
     pub fn push(&mut self, entry: &Entry<'_>) {
-        encode_into(entry, &mut self.gathered);
+        pack_into(entry, &mut self.gathered);
     }
 
     /// Begins anew: the entries pushed from here on replace everything written and gathered before.

@@ -28,7 +28,7 @@ impl Batch {
         let mut offset = 0;
         while offset < self.payload.len() {
             let corrupt = |what| Error::Corrupt { blob: id.to_owned(), offset, what };
-            let read = codec::decode_prefix(&self.payload[offset..]);
+            let read = codec::unpack_prefix(&self.payload[offset..]);
             let (entry, bytes) = read.map_err(|_| corrupt("an entry cannot be read"))?;
             apply(entry).map_err(corrupt)?;
             offset += bytes;

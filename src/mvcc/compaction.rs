@@ -40,7 +40,6 @@ impl Store {
 
     /// Begins (again) to remove what neither a read above the compact revision nor a snapshot needs.
     pub(super) fn begin_removal(&mut self) {
-        self.tree.seal();
         self.compaction = Some(Compaction::Index(None));
     }
 
@@ -61,10 +60,12 @@ impl Store {
     fn thin_leaves(&mut self, mut from: Revision) -> Option<Revision> {
         let Self { tree, index, compacted, .. } = self;
         for _ in 0..LEAVES_PER_STEP {
-            from = tree.thin(from, *compacted, |record| {
-                let listed = || index.get(record.key).is_some_and(|index| index.contains(record.revision));
+            let thinned = tree.thin(from, *compacted, |record| {
+                let listed = || index.get(record.key).is_some_and(|index| index.find(record.revision).is_some());
                 record.revision.main > *compacted || listed()
             })?;
+            from = thinned.after;
+            tree.put_back(thinned, |record, place| index.relocate(record, place));
         }
         Some(from)
     }
@@ -159,7 +160,7 @@ mod tests {
         let mut store = Store::default();
         for round in 0..3 {
             for key in 0..2_000_u32 {
-                put(&mut store, &key.to_be_bytes(), &[round; 40]);
+                put(&mut store, &key.to_be_bytes(), &[round; 100]);
             }
         }
         let current = store.current();

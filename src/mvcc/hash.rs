@@ -46,8 +46,8 @@ impl Store {
     }
 
     fn counts(&self, record: &Record<'_>, seen_from: u64) -> bool {
-        let seen = || self.index.get(record.key).and_then(|index| index.get(seen_from)) == Some(record.revision);
-        record.revision.main > self.compacted() || seen()
+        let seen = || self.index.get(record.key).and_then(|index| index.get(seen_from));
+        record.revision.main > self.compacted() || seen().is_some_and(|change| change.revision() == record.revision)
     }
 }
 
@@ -58,7 +58,7 @@ struct Row(Vec<u8>);
 impl Row {
     fn feed(&mut self, record: &Record<'_>, digest: &mut Digest<'_, u32, Table<1>>) {
         self.0.clear();
-        self.key(record.revision, record.tombstone);
+        self.key(record.revision, record.is_tombstone());
         self.value(record);
         digest.update(&self.0);
     }
@@ -76,7 +76,7 @@ impl Row {
     /// etcd's protobuf KeyValue: fields in the order of their numbers, empty ones left out.
     fn value(&mut self, record: &Record<'_>) {
         self.bytes(1, record.key);
-        if !record.tombstone {
+        if !record.is_tombstone() {
             self.number(2, record.create_revision);
             self.number(3, record.revision.main);
             self.number(4, record.version);

@@ -1,9 +1,9 @@
 //! Looking back: the changes of a range, what differs between two revisions, and putting a range back to how it was.
 
+use super::change::Change;
 use super::key_value::{Event, KeyValue, Record};
 use super::limits::Answer;
 use super::range::{KeyRange, Range, ordered};
-use super::revision::Revision;
 use super::store::Store;
 use super::txn::WriteTxn;
 use crate::codec::{BorrowDecode, Encode};
@@ -103,7 +103,7 @@ impl Store {
         let (from, to) = (self.readable(from)?, self.readable(to)?);
         let both = self.index.within(keys).map(|(_, index)| (index.get(from), index.get(to)));
         let differs = both.filter(|(before, after)| before != after);
-        let key_value = |revision: Option<Revision>| revision.map(|revision| self.record(revision).key_value());
+        let key_value = |change: Option<Change>| change.map(|change| self.record(change).key_value());
         Ok(differs.map(|(before, after)| Difference { before: key_value(before), after: key_value(after) }).collect())
     }
 
@@ -152,9 +152,9 @@ impl Store {
             return Box::new(upto().filter(move |record| keys.contains(record.key) && self.keeps(record)));
         }
         let changes = self.index.changes(keys, self.compacted(), from, to);
-        let revisions: Vec<_> = changes.map(|change| change.revision).collect();
-        let order = ordered(revisions.len(), &|a, b| revisions[a].cmp(&revisions[b]));
-        Box::new(order.into_iter().map(move |place| self.record(revisions[place])))
+        let changes: Vec<Change> = changes.collect();
+        let order = ordered(changes.len(), &|a, b| changes[a].cmp(&changes[b]));
+        Box::new(order.into_iter().map(move |place| self.record(changes[place])))
     }
 
     /// A look back may start at the revision to come: nothing has happened since then, which is an answer.

@@ -2,13 +2,14 @@
 
 use std::ops::Bound;
 
+use super::change::{Change, Place};
 use super::key::{Key, Probe};
-use super::key_index::{Change, KeyIndex};
+use super::key_index::KeyIndex;
+use super::key_value::Record;
 use super::range::KeyRange;
-use super::revision::Revision;
 
 /// What a key is counted as beside its bytes: its place in the map and the head of its index.
-pub(super) const KEY_BYTES: usize = 64;
+pub(super) const KEY_BYTES: usize = 80;
 /// What each change in a key's index is counted as.
 pub(super) const CHANGE_BYTES: usize = 16;
 
@@ -38,34 +39,48 @@ impl Index {
         self.bytes
     }
 
-    /// Changes the index of this key, made where there is none and removed where nothing is left of it.
-    pub fn update<R>(&mut self, key: &[u8], change: impl FnOnce(&mut KeyIndex) -> R) -> R {
-        let probe = Probe::new(key);
-        let Some(index) = self.keys.get_mut(&probe) else {
-            let mut index = KeyIndex::default();
-            let result = change(&mut index);
-            if !index.is_empty() {
-                self.bytes += KEY_BYTES + key.len() + index.len() * CHANGE_BYTES;
-                self.alive += usize::from(index.is_alive());
-                self.keys.insert(Key::new(key), index);
-            }
-            return result;
-        };
-        let (changes, alive) = (index.len(), index.is_alive());
-        let result = change(index);
-        self.bytes += index.len() * CHANGE_BYTES;
-        self.bytes -= changes * CHANGE_BYTES;
-        self.alive += usize::from(index.is_alive());
-        self.alive -= usize::from(alive);
-        if index.is_empty() {
-            self.keys.remove(&probe);
-            self.bytes -= KEY_BYTES + key.len();
+    /// Adds a change of this key, which `change` makes of the newest one there is.
+    pub fn push(&mut self, key: &[u8], change: impl FnOnce(Option<Change>) -> Change) {
+        self.bytes += CHANGE_BYTES;
+        if let Some(index) = self.keys.get_mut(&Probe::new(key)) {
+            self.alive -= usize::from(index.is_alive());
+            index.push(change(Some(index.newest())));
+            self.alive += usize::from(index.is_alive());
+        } else {
+            let index = KeyIndex::new(change(None));
+            self.alive += usize::from(index.is_alive());
+            self.bytes += KEY_BYTES + key.len();
+            self.keys.insert(Key::new(key), index);
         }
-        result
+    }
+
+    /// Takes the newest change of this key back.
+    pub fn pop(&mut self, key: &[u8]) {
+        self.update(&Probe::new(key), key.len(), KeyIndex::pop);
+    }
+
+    /// Follows a record that compaction has moved.
+    pub fn relocate(&mut self, record: &Record<'_>, to: Place) {
+        let index = self.keys.get_mut(&Probe::new(record.key)).expect("the record is in the index");
+        index.relocate(record.revision, to);
+    }
+
+    /// Takes changes from a key that is there, and the key where `take` says that none is left.
+    fn update(&mut self, key: &Probe<'_>, key_bytes: usize, take: impl FnOnce(&mut KeyIndex) -> bool) {
+        let index = self.keys.get_mut(key).expect("the key is in the index");
+        self.bytes -= index.len() * CHANGE_BYTES;
+        self.alive -= usize::from(index.is_alive());
+        if take(index) {
+            self.bytes += index.len() * CHANGE_BYTES;
+            self.alive += usize::from(index.is_alive());
+        } else {
+            self.bytes -= KEY_BYTES + key_bytes;
+            self.keys.remove(key);
+        }
     }
 
     /// The put that a read at `main` sees of each key there in the range, in key order.
-    pub fn range(&self, keys: KeyRange<'_>, main: u64) -> impl Iterator<Item = (&Key, Revision)> {
+    pub fn range(&self, keys: KeyRange<'_>, main: u64) -> impl Iterator<Item = (&Key, Change)> {
         self.within(keys).filter_map(move |(key, index)| Some((key, index.get(main)?)))
     }
 
@@ -87,12 +102,13 @@ impl Index {
     /// Compacts the next `keys_max` keys after `cursor` at `main`; gives the cursor to go on from, until all are done.
     pub fn compact(&mut self, cursor: Option<&Key>, keys_max: usize, main: u64, pins: &[u64]) -> Option<Key> {
         let after = cursor.map_or(Bound::Unbounded, |key| Bound::Excluded(key.probe()));
-        let keys: Vec<Key> =
-            self.keys.range((after, Bound::Unbounded)).take(keys_max).map(|(key, _)| key.clone()).collect();
-        for key in &keys {
-            self.update(&key.to_vec(), |index| index.compact(main, pins));
+        let next = || self.keys.range((after, Bound::Unbounded)).take(keys_max);
+        let forgetful: Vec<Key> = next().filter(|(_, index)| index.forgets(main)).map(|(key, _)| key.clone()).collect();
+        let cursor = next().nth(keys_max - 1).map(|(key, _)| key.clone());
+        for key in &forgetful {
+            self.update(&key.probe(), key.len(), |index| index.compact(main, pins));
         }
-        keys.into_iter().nth(keys_max - 1)
+        cursor
     }
 
     /// The indexes of a range, in key order.

@@ -2,23 +2,29 @@
 //!
 //! The directory compares keys more often than it does anything else. Three words compared as big-endian numbers decide
 //! almost always, without a look at memory elsewhere and without a loop over bytes, which is what comparing slices is in
-//! wasm. Keys of up to 24 bytes are held whole; longer ones keep the rest apart.
+//! wasm. Keys of up to 23 bytes are held whole; longer ones keep the rest apart.
 
 use std::cmp::Ordering;
 
 use equivalent::{Comparable, Equivalent};
 
-const HEAD_BYTES: usize = 24;
+const HEAD_BYTES: usize = 23;
+/// In the last byte of the head, where shorter keys have their length.
+const GOES_ON: u8 = 24;
 
 /// An owned key. Ordered as its bytes are.
 ///
-/// The order of the fields is the order of comparison: where the words are equal and neither has a rest, the shorter is a
-/// prefix of the longer, whose further bytes are zeros like the padding.
+/// ```text
+/// head: 23 bytes, padded with zeros, then the length, or 24 for a longer key    rest: the bytes from the 24th on
+/// ```
+///
+/// Where the 23 bytes are equal, the shorter key is a prefix of the longer, whose further bytes are zeros like the
+/// padding; so the length decides, and after it the rest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     head: [u64; 3],
-    rest: Option<Box<[u8]>>,
-    length: u32,
+    /// Boxed twice, so that a key without a rest spends one word on it and not two.
+    rest: Option<Box<Box<[u8]>>>,
 }
 
 /// A borrowed key to look for.
@@ -26,40 +32,40 @@ pub(crate) struct Key {
 pub(super) struct Probe<'a> {
     head: [u64; 3],
     rest: Option<&'a [u8]>,
-    length: u32,
 }
 
 impl Key {
     pub fn new(bytes: &[u8]) -> Self {
-        let Probe { head, rest, length } = Probe::new(bytes);
-        Self { head, rest: rest.map(Box::from), length }
+        let Probe { head, rest } = Probe::new(bytes);
+        Self { head, rest: rest.map(|rest| Box::new(Box::from(rest))) }
     }
 
     /// A copy of its bytes.
     pub fn to_vec(&self) -> Vec<u8> {
         let head = self.head.iter().flat_map(|word| word.to_be_bytes());
-        let mut bytes: Vec<u8> = head.take(self.len()).collect();
-        bytes.extend_from_slice(self.rest.as_deref().unwrap_or_default());
+        let mut bytes: Vec<u8> = head.take(self.len().min(HEAD_BYTES)).collect();
+        bytes.extend_from_slice(self.probe().rest.unwrap_or_default());
         bytes
     }
 
     pub fn len(&self) -> usize {
-        self.length as usize
+        let [.., length] = self.head[2].to_be_bytes();
+        self.rest.as_ref().map_or(usize::from(length), |rest| HEAD_BYTES + rest.len())
     }
 
     pub(super) fn probe(&self) -> Probe<'_> {
-        Probe { head: self.head, rest: self.rest.as_deref(), length: self.length }
+        Probe { head: self.head, rest: self.rest.as_ref().map(|rest| &***rest) }
     }
 }
 
 impl<'a> Probe<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
-        let mut padded = [0; HEAD_BYTES];
-        let (head, rest) = bytes.split_at(bytes.len().min(HEAD_BYTES));
-        padded[..head.len()].copy_from_slice(head);
-        let word = |at: usize| u64::from_be_bytes(std::array::from_fn(|byte| padded[at * 8 + byte]));
-        let length = u32::try_from(bytes.len()).expect("a key is no larger than a request");
-        Self { head: [word(0), word(1), word(2)], rest: (!rest.is_empty()).then_some(rest), length }
+        let (short, rest) = bytes.split_at(bytes.len().min(HEAD_BYTES));
+        let mut head = [0; HEAD_BYTES + 1];
+        head[..short.len()].copy_from_slice(short);
+        head[HEAD_BYTES] = if rest.is_empty() { short.len().to_le_bytes()[0] } else { GOES_ON };
+        let word = |at: usize| u64::from_be_bytes(std::array::from_fn(|byte| head[at * 8 + byte]));
+        Self { head: [word(0), word(1), word(2)], rest: (!rest.is_empty()).then_some(rest) }
     }
 }
 

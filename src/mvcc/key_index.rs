@@ -16,111 +16,107 @@
 //!
 //! The list is flat: a tombstone ends a generation, so the braces need not be kept.
 
-use smallvec::SmallVec;
+use thin_vec::ThinVec;
 
+use super::change::{Change, Place};
 use super::revision::Revision;
 
-/// One entry of a key's life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Change {
-    pub revision: Revision,
-    pub tombstone: bool,
-}
-
-/// The changes of one key, and what the next put needs to know of the present generation.
+/// The changes of one key: 24 bytes, the newest in place, where a read of the present needs nothing else.
 ///
-/// Invariants ([`KeyIndex::check`]):
-/// - there is at least one change, and they ascend;
-/// - `version` is 0 exactly when the newest change is a tombstone.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What a put has to know of the present generation (its create revision, its version) is in the newest record.
+///
+/// Invariant ([`KeyIndex::check`]): the changes ascend.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeyIndex {
-    create_revision: u64,
-    version: u64,
-    /// Most keys have one change; it needs no allocation.
-    changes: SmallVec<[Change; 1]>,
+    newest: Change,
+    older: ThinVec<Change>,
 }
 
 impl KeyIndex {
-    /// Adds a put; gives the key's (create revision, version) after it.
-    pub fn put(&mut self, revision: Revision) -> (u64, u64) {
-        if self.version == 0 {
-            self.create_revision = revision.main;
+    pub fn new(first: Change) -> Self {
+        Self { newest: first, older: ThinVec::new() }
+    }
+
+    /// Adds a change above all others.
+    pub fn push(&mut self, change: Change) {
+        // By halves and not by doubling: most of the memory of a long history is this list.
+        if self.older.len() == self.older.capacity() {
+            self.older.reserve_exact(self.older.len() / 2 + 1);
         }
-        self.version += 1;
-        self.changes.push(Change { revision, tombstone: false });
-        (self.create_revision, self.version)
+        self.older.push(std::mem::replace(&mut self.newest, change));
     }
 
-    /// Adds a delete, which ends the generation.
-    pub fn tombstone(&mut self, revision: Revision) {
-        assert!(self.is_alive(), "a delete is written only for a key that is there");
-        self.version = 0;
-        self.changes.push(Change { revision, tombstone: true });
-    }
-
-    /// Adds a change read from storage, which knows the numbers that compaction has hidden from us.
-    pub fn restore(&mut self, change: Change, create_revision: u64, version: u64) {
-        self.changes.push(change);
-        self.set_generation(create_revision, version);
-    }
-
-    /// Takes the newest change back and gives the one before. What the generation was with that is told with
-    /// [`KeyIndex::set_generation`].
-    pub fn pop(&mut self) -> Option<Change> {
-        self.changes.pop();
-        self.changes.last().copied()
-    }
-
-    /// Says what the present generation's create revision and version are (version 0: the key is deleted).
-    pub fn set_generation(&mut self, create_revision: u64, version: u64) {
-        (self.create_revision, self.version) = (create_revision, version);
+    /// Takes the newest change back. `false`: it was the only one.
+    pub fn pop(&mut self) -> bool {
+        self.older.pop().map(|before| self.newest = before).is_some()
     }
 
     /// The put that a read at `main` sees, if the key is there at `main`.
-    pub fn get(&self, main: u64) -> Option<Revision> {
-        let newest = self.upto(main).last()?;
-        (!newest.tombstone).then_some(newest.revision)
+    pub fn get(&self, main: u64) -> Option<Change> {
+        let seen = if self.newest.main() <= main {
+            self.newest
+        } else {
+            let place = self.older.partition_point(|change| change.main() <= main);
+            *self.older[..place].last()?
+        };
+        (!seen.is_tombstone()).then_some(seen)
+    }
+
+    pub fn newest(&self) -> Change {
+        self.newest
     }
 
     /// The change before this one.
-    pub fn before(&self, revision: Revision) -> Option<Revision> {
-        let place = self.changes.partition_point(|change| change.revision < revision);
-        Some(self.changes[..place].last()?.revision)
+    pub fn before(&self, revision: Revision) -> Option<Change> {
+        let place = self.older.partition_point(|change| change.revision() < revision);
+        Some(*self.older[..place].last()?)
     }
 
     pub fn is_alive(&self) -> bool {
-        self.version > 0
+        !self.newest.is_tombstone()
     }
 
     /// The number of changes.
     pub fn len(&self) -> usize {
-        self.changes.len()
+        self.older.len() + 1
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+    /// The change at exactly this revision.
+    pub fn find(&self, revision: Revision) -> Option<Change> {
+        self.at(self.place_of(revision)?)
     }
 
-    pub fn contains(&self, revision: Revision) -> bool {
-        self.changes.binary_search_by_key(&revision, |change| change.revision).is_ok()
+    /// Follows the record of this revision to another place.
+    pub fn relocate(&mut self, revision: Revision, to: Place) {
+        let place = self.place_of(revision).expect("only records in the index are moved");
+        let change = self.older.get_mut(place).unwrap_or(&mut self.newest);
+        *change = change.moved(to);
     }
 
     /// The changes with a main in `from..=to` that a compaction at `compacted` keeps, whether or not it has been here.
     pub fn kept_within(&self, compacted: u64, from: u64, to: u64) -> impl Iterator<Item = Change> {
-        let kept = self.upto(to).iter().skip(self.first_kept(compacted));
-        kept.copied().filter(move |change| change.revision.main >= from)
+        let kept = self.first_kept(compacted)..self.upto(to);
+        kept.filter_map(|place| self.at(place)).filter(move |change| change.main() >= from)
+    }
+
+    /// Whether a compaction at `main` may take something away.
+    pub fn forgets(&self, main: u64) -> bool {
+        self.first_kept(main) > 0
     }
 
     /// Forgets what a compaction at `main` does not keep: see [`KeyIndex::first_kept`]. Of what comes before, it spares
-    /// what reads at the pinned revisions (ascending) see.
-    pub fn compact(&mut self, main: u64, pins: &[u64]) {
+    /// what reads at the pinned revisions (ascending) see. `false`: nothing is left.
+    pub fn compact(&mut self, main: u64, pins: &[u64]) -> bool {
         let first = self.first_kept(main);
         let spared = self.spared(first, main, pins);
-        self.changes.drain(..first);
-        self.changes.insert_many(0, spared);
-        if self.changes.capacity() > 2 * self.changes.len() {
-            self.changes.shrink_to_fit();
-        }
+        let rest = (first..self.len()).filter_map(|place| self.at(place));
+        let mut kept: ThinVec<Change> = spared.into_iter().chain(rest).collect();
+        kept.pop()
+            .map(|newest| {
+                kept.shrink_to_fit();
+                *self = Self { newest, older: kept };
+            })
+            .is_some()
     }
 
     /// Of the changes before place `first`, those that reads at the pins see. With them stays each tombstone that hides
@@ -132,11 +128,13 @@ impl KeyIndex {
     fn spared(&self, first: usize, main: u64, pins: &[u64]) -> Vec<Change> {
         let mut spared: Vec<Change> = Vec::new();
         for at in pins.iter().copied().take_while(|pin| *pin < main).chain([main]) {
-            let place = self.upto(at).len();
-            let Some(seen) = self.changes[..place.min(first)].last().filter(|_| place <= first) else { continue };
-            let hides_nothing = seen.tombstone && spared.last().is_none_or(|before| before.tombstone);
-            if !hides_nothing && spared.last() != Some(seen) {
-                spared.push(*seen);
+            let upto = self.upto(at);
+            let Some(seen) = upto.checked_sub(1).filter(|_| upto <= first).and_then(|place| self.at(place)) else {
+                continue;
+            };
+            let hides_nothing = seen.is_tombstone() && spared.last().is_none_or(|before| before.is_tombstone());
+            if !hides_nothing && spared.last() != Some(&seen) {
+                spared.push(seen);
             }
         }
         // Without a pin, nothing before `first` is seen; a tombstone alone hides nothing.
@@ -150,23 +148,39 @@ impl KeyIndex {
     /// that follows a delete (etcd-io/etcd#22376).
     fn first_kept(&self, main: u64) -> usize {
         let upto = self.upto(main);
-        let before = upto.partition_point(|change| change.revision.main < main);
-        let is_seen = before == upto.len() && upto.last().is_some_and(|newest| !newest.tombstone);
-        if is_seen { before - 1 } else { before }
+        let before = main.checked_sub(1).map_or(0, |below| self.upto(below));
+        let sees_a_put = || self.at(upto - 1).is_some_and(|newest| !newest.is_tombstone());
+        if upto > 0 && before == upto && sees_a_put() { before - 1 } else { before }
     }
 
-    fn upto(&self, main: u64) -> &[Change] {
-        &self.changes[..self.changes.partition_point(|change| change.revision.main <= main)]
-    }
-
-    /// Asserts the invariants.
-    pub fn check(&self) {
-        assert!(!self.is_empty(), "a key without a change stayed in the index");
-        for pair in self.changes.windows(2) {
-            assert!(pair[0].revision < pair[1].revision, "changes of a key do not ascend");
+    /// The number of changes with a main up to this one.
+    fn upto(&self, main: u64) -> usize {
+        match self.newest.main() <= main {
+            true => self.len(),
+            false => self.older.partition_point(|change| change.main() <= main),
         }
-        let deleted = self.changes.last().is_some_and(|change| change.tombstone);
-        assert_eq!(deleted, self.version == 0, "the version does not tell whether the key is there");
+    }
+
+    fn place_of(&self, revision: Revision) -> Option<usize> {
+        if self.newest.revision() == revision {
+            return Some(self.older.len());
+        }
+        self.older.binary_search_by_key(&revision, |change| change.revision()).ok()
+    }
+
+    fn at(&self, place: usize) -> Option<Change> {
+        if place == self.older.len() { Some(self.newest) } else { self.older.get(place).copied() }
+    }
+
+    /// Every change, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = Change> {
+        self.older.iter().copied().chain([self.newest])
+    }
+
+    /// Asserts the invariant.
+    pub fn check(&self) {
+        let ascend = self.iter().zip(self.iter().skip(1)).all(|(a, b)| a.revision() < b.revision());
+        assert!(ascend, "changes of a key do not ascend");
     }
 }
 
@@ -174,24 +188,31 @@ impl KeyIndex {
 mod tests {
     use super::*;
 
+    const PLACE: Place = Place { leaf: 0, offset: 0 };
+
     fn revision(main: u64, sub: u32) -> Revision {
         Revision { main, sub }
     }
 
+    fn put(main: u64, sub: u32) -> Change {
+        Change::new(revision(main, sub), false, PLACE)
+    }
+
+    fn tombstone(main: u64, sub: u32) -> Change {
+        Change::new(revision(main, sub), true, PLACE)
+    }
+
     /// {2, 4, 6t} {8, 10, 12t} {14, 15.1, 16t}
     fn three_lives() -> KeyIndex {
-        let mut index = KeyIndex::default();
-        for life in [[(2, 0), (4, 0), (6, 0)], [(8, 0), (10, 0), (12, 0)], [(14, 0), (15, 1), (16, 0)]] {
-            index.put(revision(life[0].0, life[0].1));
-            index.put(revision(life[1].0, life[1].1));
-            index.tombstone(revision(life[2].0, life[2].1));
-        }
+        let mut index = KeyIndex::new(put(2, 0));
+        let later = [put(4, 0), tombstone(6, 0), put(8, 0), put(10, 0), tombstone(12, 0), put(14, 0), put(15, 1)];
+        later.into_iter().chain([tombstone(16, 0)]).for_each(|change| index.push(change));
         index.check();
         index
     }
 
     fn mains(index: &KeyIndex) -> Vec<(u64, bool)> {
-        index.changes.iter().map(|change| (change.revision.main, change.tombstone)).collect()
+        index.iter().map(|change| (change.main(), change.is_tombstone())).collect()
     }
 
     #[test]
@@ -217,7 +238,7 @@ mod tests {
             (1, None),
         ];
         for (at, expected) in rows {
-            assert_eq!(index.get(at).map(|revision| revision.main), expected, "get({at})");
+            assert_eq!(index.get(at).map(Change::main), expected, "get({at})");
         }
     }
 
@@ -246,25 +267,27 @@ mod tests {
         let whole = three_lives();
         for (at, available) in rows {
             let mut compacted = three_lives();
-            compacted.compact(at, &[]);
+            let is_left = compacted.compact(at, &[]);
             let later = mains(&whole).into_iter().filter(|(main, _)| *main > at);
             let expected: Vec<_> = available.iter().copied().chain(later).collect();
-            assert_eq!(mains(&compacted), expected, "compact({at})");
-            let kept: Vec<_> = whole.kept_within(at, 0, u64::MAX).map(|change| change.revision.main).collect();
+            assert_eq!(is_left, !expected.is_empty(), "compact({at})");
+            if is_left {
+                assert_eq!(mains(&compacted), expected, "compact({at})");
+            }
+            let kept: Vec<_> = whole.kept_within(at, 0, u64::MAX).map(Change::main).collect();
             assert_eq!(kept, expected.iter().map(|(main, _)| *main).collect::<Vec<_>>(), "kept_within({at})");
         }
     }
 
     #[test]
     fn a_key_deleted_and_put_again_in_one_revision_survives_compaction_there() {
-        let mut index = KeyIndex::default();
-        index.put(revision(2, 0));
-        index.tombstone(revision(3, 0));
-        assert_eq!(index.put(revision(3, 1)), (3, 1));
-        index.compact(3, &[]);
+        let mut index = KeyIndex::new(put(2, 0));
+        index.push(tombstone(3, 0));
+        index.push(put(3, 1));
+        assert!(index.compact(3, &[]));
         assert_eq!(mains(&index), [(3, true), (3, false)]);
-        assert_eq!(index.get(3), Some(revision(3, 1)));
-        index.compact(4, &[]);
+        assert_eq!(index.get(3), Some(put(3, 1)));
+        assert!(index.compact(4, &[]));
         assert_eq!(mains(&index), [(3, false)]);
     }
 
@@ -275,24 +298,37 @@ mod tests {
         for pins in [&[3_u64][..], &[3, 7], &[5, 6, 9], &[2, 4, 8, 10, 13, 14], &[6, 12], &[3, 3, 5]] {
             for at in 1..=18 {
                 let mut compacted = three_lives();
-                compacted.compact(at, pins);
+                let is_left = compacted.compact(at, pins);
                 let reads = pins.iter().copied().filter(|pin| *pin < at).chain(at..=18);
                 for read in reads {
-                    assert_eq!(compacted.get(read), whole.get(read), "pins {pins:?}, compact({at}), get({read})");
+                    let seen = if is_left { compacted.get(read) } else { None };
+                    assert_eq!(seen, whole.get(read), "pins {pins:?}, compact({at}), get({read})");
                 }
-                compacted.compact(18, &[]);
-                assert!(compacted.is_empty(), "released, pins {pins:?} keep nothing");
+                assert!(!is_left || !compacted.compact(18, &[]), "released, pins {pins:?} keep nothing");
             }
         }
     }
 
     #[test]
-    fn a_generation_counts_its_puts() {
-        let mut index = KeyIndex::default();
-        assert_eq!(index.put(revision(2, 0)), (2, 1));
-        assert_eq!(index.put(revision(3, 0)), (2, 2));
-        index.tombstone(revision(4, 0));
-        assert_eq!(index.put(revision(5, 0)), (5, 1));
+    fn a_change_is_found_and_followed_to_another_place() {
+        let mut index = three_lives();
+        let elsewhere = Place { leaf: 3, offset: 5 };
+        for at in [revision(2, 0), revision(15, 1), revision(16, 0)] {
+            index.relocate(at, elsewhere);
+            assert_eq!(index.find(at).map(Change::place), Some(elsewhere));
+        }
+        assert_eq!(index.find(revision(15, 0)), None);
+        assert_eq!(index.before(revision(16, 0)).map(Change::revision), Some(revision(15, 1)));
+        assert_eq!(index.before(revision(2, 0)), None);
         index.check();
+    }
+
+    #[test]
+    fn pop_takes_back_what_push_added() {
+        let mut index = KeyIndex::new(put(2, 0));
+        index.push(tombstone(3, 0));
+        assert!(!index.is_alive() && index.pop() && index.is_alive());
+        assert_eq!(mains(&index), [(2, false)]);
+        assert!(!index.pop());
     }
 }

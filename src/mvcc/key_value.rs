@@ -58,11 +58,11 @@ pub struct Event<'a> {
     pub prev_kv: Option<KeyValue<'a>>,
 }
 
-/// One row of the history, as it is kept in a leaf and in the journal. A tombstone's numbers are 0, its value empty.
+/// One row of the history, as it is kept in a leaf and in the journal. A tombstone's numbers are 0, its value empty;
+/// no put has version 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
 pub(crate) struct Record<'a> {
     pub revision: Revision,
-    pub tombstone: bool,
     pub key: &'a [u8],
     pub create_revision: u64,
     pub version: u64,
@@ -72,7 +72,11 @@ pub(crate) struct Record<'a> {
 
 impl<'a> Record<'a> {
     pub fn tombstone(revision: Revision, key: &'a [u8]) -> Self {
-        Self { revision, tombstone: true, key, create_revision: 0, version: 0, lease: LeaseId::NONE, value: &[] }
+        Self { revision, key, create_revision: 0, version: 0, lease: LeaseId::NONE, value: &[] }
+    }
+
+    pub fn is_tombstone(&self) -> bool {
+        self.version == 0
     }
 
     pub fn key_value(&self) -> KeyValue<'a> {
@@ -87,7 +91,7 @@ impl<'a> Record<'a> {
     }
 
     pub fn event(&self) -> Event<'a> {
-        let kind = if self.tombstone { EventKind::Delete } else { EventKind::Put };
+        let kind = if self.is_tombstone() { EventKind::Delete } else { EventKind::Put };
         Event { kind, kv: self.key_value(), prev_kv: None }
     }
 }

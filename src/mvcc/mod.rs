@@ -4,6 +4,7 @@
 //! one revision, whole or not at all; an error changes nothing. It knows nothing of time, leases' ends, watchers or
 //! storage.
 
+mod change;
 mod compaction;
 mod compare;
 mod hash;

@@ -132,7 +132,9 @@ impl RangeResponse<'_> {
 impl Range<'_> {
     /// Filters, sorts, cuts and strips what was selected; says whether the limit cut it.
     pub(crate) fn arrange(&self, kvs: &mut Vec<KeyValue<'_>>) -> bool {
-        kvs.retain(|kv| self.admits(kv));
+        if self.filters() {
+            kvs.retain(|kv| self.admits(kv));
+        }
         match self.sort_by {
             SortBy::Key if self.descend => kvs.reverse(),
             SortBy::Key => {}
@@ -156,11 +158,11 @@ impl Range<'_> {
 
     /// Nothing but the key order and the limit shapes the answer, so reading may stop at the limit.
     pub(crate) fn stops_at_limit(&self) -> bool {
-        self.limit > 0
-            && self.sort_by == SortBy::Key
-            && !self.descend
-            && [self.min_mod_revision, self.max_mod_revision, self.min_create_revision, self.max_create_revision]
-                == [0; 4]
+        self.limit > 0 && self.sort_by == SortBy::Key && !self.descend && !self.filters()
+    }
+
+    fn filters(&self) -> bool {
+        [self.min_mod_revision, self.max_mod_revision, self.min_create_revision, self.max_create_revision] != [0; 4]
     }
 
     fn order(&self, a: &KeyValue<'_>, b: &KeyValue<'_>) -> Ordering {

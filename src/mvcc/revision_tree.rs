@@ -1,51 +1,63 @@
 //! The history: every record, in the order of its revision.
 //!
-//! Records are packed one after the other in *leaves*. New ones go to the tail; a full tail is sealed and from then on
-//! only replaced, by compaction. Gaps in the revisions cost nothing.
+//! Records are packed one after the other in *leaves*. New ones go to the last leaf until it is full; compaction thins
+//! leaves and joins them. Gaps in the revisions cost nothing.
 //!
 //! ```text
-//! sealed: [2.0 3.0 3.1 4.0] [11.0 12.0] [13.0 ... 40.7]      tail: [40.8 41.0 ...]
-//!                         (9.0 and 10.0 were compacted)
+//! order:   leaf 0: 2.0 3.0 3.1 4.0    leaf 4: 11.0 12.0    leaf 2: 13.0 ... 40.7    leaf 3: 40.8 41.0 ...
+//!                                     (9.0 and 10.0 were compacted)                 (the last, growing)
 //! ```
 //!
-//! The sealed leaves are a plain list, searched by halving: it only grows at its end, so that a balanced tree would buy
-//! nothing and cost its code. One leaf in the middle is taken out per 32 KiB of history that compaction removes.
+//! A leaf's number does not change while it lives, so that whoever knows the [`Place`] of a record needs no search; who
+//! knows only a revision searches the order by halving. It is a plain list: it grows at its end alone, so that a balanced
+//! tree would buy nothing and cost its code, and one entry in the middle is taken out per 32 KiB that compaction removes.
 
+use super::change::{LEAF_BYTES_MAX, Place};
 use super::key_value::Record;
 use super::revision::Revision;
 use crate::codec;
 
-/// A leaf is sealed when it has grown past this: about 190 records of 170 bytes. Larger leaves are searched and thinned
-/// in longer steps, smaller ones cost more of the tree.
-const LEAF_BYTES: usize = 32 << 10;
+/// A leaf takes no more records when it has grown to this: about 230 of 136 bytes. Larger leaves are thinned in longer
+/// steps, smaller ones cost more of the order.
+const LEAF_BYTES: usize = LEAF_BYTES_MAX;
 
 /// Every record, by revision.
 ///
 /// Invariants ([`RevisionTree::check`]):
-/// - revisions ascend, inside a leaf and from leaf to leaf, the tail last;
-/// - no sealed leaf is empty, and each ends with its `last`;
-/// - `bytes` is the sum over the records of their encoding and its start, see [`record_bytes`].
+/// - revisions ascend, inside a leaf and from leaf to leaf;
+/// - no leaf in the order is empty, and each ends with its `last`; every other leaf is free, and empty;
+/// - `bytes` is the sum of [`record_bytes`] over the records.
 #[derive(Debug, Clone)]
 pub(crate) struct RevisionTree {
-    sealed: Vec<Sealed>,
-    tail: Leaf,
+    order: Vec<Listed>,
+    leaves: Vec<Leaf>,
+    /// The numbers of leaves that are not in use.
+    free: Vec<u32>,
     leaf_bytes: usize,
     bytes: usize,
 }
 
-/// What a record is counted as: its encoding, and the 4 bytes that say where it begins.
+/// What a record is counted as.
 pub(super) fn record_bytes(key: usize, value: usize) -> usize {
     RECORD_BYTES + key + value
 }
 
-/// Of a record with an empty key and value.
-const RECORD_BYTES: usize = 57;
+/// What a record has beside its key and value: 15 to 40 bytes, most often about 18.
+const RECORD_BYTES: usize = 20;
 
-/// A leaf that takes no more records, and its last revision: what it is searched by, without looking into it.
-#[derive(Debug, Clone)]
-struct Sealed {
+/// A leaf in the order, and its last revision: what it is searched by, without looking into it.
+#[derive(Debug, Clone, Copy)]
+struct Listed {
     last: Revision,
-    leaf: Leaf,
+    leaf: u32,
+}
+
+/// What is left of a leaf, not yet put back.
+pub(super) struct Thinned {
+    listed: usize,
+    kept: Leaf,
+    /// Where to go on.
+    pub after: Revision,
 }
 
 impl Default for RevisionTree {
@@ -57,17 +69,24 @@ impl Default for RevisionTree {
 impl RevisionTree {
     /// The size is a parameter so that small tests reach many leaves.
     fn with_leaf_bytes(leaf_bytes: usize) -> Self {
-        Self { sealed: Vec::new(), tail: Leaf::default(), leaf_bytes, bytes: 0 }
+        Self { order: Vec::new(), leaves: Vec::new(), free: Vec::new(), leaf_bytes, bytes: 0 }
     }
 
-    /// Adds a record above all others.
-    pub fn append(&mut self, record: &Record<'_>) {
+    /// Adds a record above all others; gives its place.
+    pub fn append(&mut self, record: &Record<'_>) -> Place {
         debug_assert!(self.newest().is_none_or(|newest| newest < record.revision), "revisions ascend");
-        if self.tail.bytes.len() >= self.leaf_bytes {
-            self.seal();
-        }
-        self.tail.append(record);
         self.bytes += record_bytes(record.key.len(), record.value.len());
+        let last = record.revision;
+        match self.order.last_mut() {
+            Some(listed) if self.leaves[listed.leaf as usize].bytes.len() < self.leaf_bytes => listed.last = last,
+            _ => {
+                self.seal();
+                let leaf = self.take_free();
+                self.order.push(Listed { last, leaf });
+            }
+        }
+        let leaf = self.order[self.order.len() - 1].leaf;
+        Place { leaf, offset: self.leaves[leaf as usize].append(record) }
     }
 
     /// What the records are counted as.
@@ -77,20 +96,26 @@ impl RevisionTree {
 
     /// The number of records.
     pub fn len(&self) -> usize {
-        self.leaves_from(Revision::first_of(0)).map(|leaf| leaf.starts.len()).sum()
+        self.leaves_from(Revision::first_of(0)).map(Leaf::len).sum()
     }
 
     /// About how many records have a main in `from..=to`: whole leaves are counted.
     pub fn count_within(&self, from: u64, to: u64) -> usize {
-        let first = Some(Revision::first_of(from));
         let end = Some(Revision { main: to, sub: u32::MAX });
-        let leaves = self.leaves_from(Revision::first_of(from)).take_while(|leaf| leaf.first() <= end);
-        leaves.filter(|leaf| leaf.last() >= first).map(|leaf| leaf.starts.len()).sum()
+        let leaves = self.leaves_from(Revision::first_of(from));
+        leaves.take_while(|leaf| leaf.first() <= end).map(Leaf::len).sum()
     }
 
-    /// The record at exactly this revision.
-    pub fn get(&self, revision: Revision) -> Option<Record<'_>> {
-        self.leaves_from(revision).next()?.get(revision)
+    /// The record at this place.
+    pub fn record(&self, place: Place) -> Record<'_> {
+        self.leaves[place.leaf as usize].record(place.offset)
+    }
+
+    /// Brings the record at this place near: its head, and where its value is likely to begin.
+    pub fn touch(&self, place: Place) {
+        let bytes = &self.leaves[place.leaf as usize].bytes;
+        let at = usize::from(place.offset);
+        std::hint::black_box((bytes[at], bytes.get(at + 64)));
     }
 
     /// The records from `from` on, ascending.
@@ -100,85 +125,122 @@ impl RevisionTree {
 
     /// The newest revision there is a record of.
     pub fn newest(&self) -> Option<Revision> {
-        self.tail.last().or_else(|| Some(self.sealed.last()?.last))
+        self.order.last().map(|listed| listed.last)
     }
 
-    /// Takes back the newest record, which must be this one.
-    pub fn pop(&mut self, revision: Revision) {
-        if self.tail.is_empty() {
-            self.tail = self.sealed.pop().map_or_else(Leaf::default, |sealed| sealed.leaf);
+    /// Where its record lies.
+    pub fn newest_place(&self) -> Option<Place> {
+        let leaf = self.order.last()?.leaf;
+        Some(Place { leaf, offset: *self.leaves[leaf as usize].starts.last()? })
+    }
+
+    /// Takes back the newest record, which lies at this place.
+    pub fn pop(&mut self, place: Place) {
+        let record = self.record(place);
+        assert!(self.newest() == Some(record.revision), "only the newest record is taken back");
+        self.bytes -= record_bytes(record.key.len(), record.value.len());
+        let leaf = &mut self.leaves[place.leaf as usize];
+        leaf.truncate(place.offset);
+        match (leaf.last(), self.order.last_mut()) {
+            (Some(last), Some(listed)) => listed.last = last,
+            _ => self.release(self.order.len() - 1),
         }
-        let before = self.tail.counted();
-        assert!(self.tail.pop() == Some(revision), "only the newest record is taken back");
-        self.bytes -= before - self.tail.counted();
     }
 
-    /// Closes the tail, so that compaction may thin it.
-    pub fn seal(&mut self) {
-        if let Some(last) = self.tail.last() {
-            let mut leaf = std::mem::take(&mut self.tail);
-            leaf.shrink();
-            self.sealed.push(Sealed { last, leaf });
-        }
-    }
-
-    /// Drops from the first sealed leaf with a record at or after `from` every record not to `keep`, if that leaf begins
-    /// at or below `main`, and joins it to the leaf before when both fit in one. Gives where to go on.
-    pub fn thin(&mut self, from: Revision, main: u64, keep: impl Fn(&Record<'_>) -> bool) -> Option<Revision> {
-        let place = self.place_of(from);
-        let Sealed { last, leaf } = self.sealed.get(place)?;
-        let after = Revision { sub: last.sub + 1, ..*last };
+    /// What is left of the first leaf with a record at or after `from` when only the records to `keep` are, if that leaf
+    /// begins at or below `main`.
+    pub fn thin(&self, from: Revision, main: u64, keep: impl Fn(&Record<'_>) -> bool) -> Option<Thinned> {
+        let listed = self.listed_from(from);
+        let Listed { last, leaf } = *self.order.get(listed)?;
+        let leaf = &self.leaves[leaf as usize];
         leaf.first().filter(|first| first.main <= main)?;
-        let mut thinned = Leaf::default();
-        leaf.iter_from(Revision::first_of(0)).filter(|record| keep(record)).for_each(|record| thinned.append(&record));
-        self.bytes -= leaf.counted() - thinned.counted();
-        let Some(last) = thinned.last() else {
-            self.sealed.remove(place);
-            return Some(after);
-        };
-        match self.sealed[..place].last_mut() {
-            Some(before) if before.leaf.bytes.len() + thinned.bytes.len() <= self.leaf_bytes => {
-                thinned.iter_from(Revision::first_of(0)).for_each(|record| before.leaf.append(&record));
-                before.last = last;
-                self.sealed.remove(place);
-            }
-            _ => {
-                thinned.shrink();
-                self.sealed[place] = Sealed { last, leaf: thinned };
-            }
+        let mut kept = Leaf::default();
+        for record in leaf.iter().filter(keep) {
+            kept.append(&record);
         }
-        Some(after)
+        Some(Thinned { listed, kept, after: Revision { sub: last.sub + 1, ..last } })
+    }
+
+    /// Puts back what is left of a leaf: in its own place, or joined to the leaf before when both fit in one. Tells of
+    /// each record that has moved.
+    pub fn put_back(&mut self, thinned: Thinned, mut moved: impl FnMut(&Record<'_>, Place)) {
+        let Thinned { listed, mut kept, .. } = thinned;
+        let own = self.order[listed].leaf;
+        let counted = |leaf: &Leaf| -> usize {
+            leaf.iter().map(|record| record_bytes(record.key.len(), record.value.len())).sum()
+        };
+        self.bytes -= counted(&self.leaves[own as usize]) - counted(&kept);
+        let Some(last) = kept.last() else { return self.release(listed) };
+        let before = listed.checked_sub(1).map(|before| (before, self.order[before].leaf));
+        match before.filter(|(_, leaf)| self.leaves[*leaf as usize].bytes.len() + kept.bytes.len() <= self.leaf_bytes) {
+            Some((before, leaf)) => {
+                let joined = &mut self.leaves[leaf as usize];
+                kept.iter().for_each(|record| moved(&record, Place { leaf, offset: joined.append(&record) }));
+                self.order[before].last = last;
+                self.release(listed);
+            }
+            None if kept.bytes.len() < self.leaves[own as usize].bytes.len() => {
+                kept.shrink();
+                let records = kept.starts.iter().map(|start| (kept.record(*start), *start));
+                records.for_each(|(record, offset)| moved(&record, Place { leaf: own, offset }));
+                self.leaves[own as usize] = kept;
+                self.order[listed].last = last;
+            }
+            None => {}
+        }
+    }
+
+    /// The last leaf will not grow for a while.
+    fn seal(&mut self) {
+        if let Some(listed) = self.order.last() {
+            self.leaves[listed.leaf as usize].shrink();
+        }
+    }
+
+    fn take_free(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.leaves.push(Leaf::default());
+            u32::try_from(self.leaves.len() - 1).expect("so many leaves do not fit in memory")
+        })
+    }
+
+    fn release(&mut self, listed: usize) {
+        let leaf = self.order.remove(listed).leaf;
+        self.leaves[leaf as usize] = Leaf::default();
+        self.free.push(leaf);
     }
 
     /// The leaves that hold the records from `from` on.
     fn leaves_from(&self, from: Revision) -> impl Iterator<Item = &Leaf> {
-        let sealed = self.sealed[self.place_of(from)..].iter().map(|sealed| &sealed.leaf);
-        sealed.chain(std::iter::once(&self.tail))
+        self.order[self.listed_from(from)..].iter().map(|listed| &self.leaves[listed.leaf as usize])
     }
 
-    /// The place of the first sealed leaf with a record at or after `from`.
-    fn place_of(&self, from: Revision) -> usize {
-        match self.sealed.last() {
+    /// Where in the order the first leaf with a record at or after `from` is.
+    fn listed_from(&self, from: Revision) -> usize {
+        match self.order.as_slice() {
             // Most often it is about the newest.
-            Some(newest) if newest.last < from => self.sealed.len(),
-            _ => self.sealed.partition_point(|sealed| sealed.last < from),
+            [.., newest] if newest.last < from => self.order.len(),
+            [.., before, _] if before.last < from => self.order.len() - 1,
+            _ => self.order.partition_point(|listed| listed.last < from),
         }
     }
 
     /// Asserts the invariants; gives the number of records.
     pub fn check(&self) -> usize {
-        for Sealed { last, leaf } in &self.sealed {
-            assert_eq!(leaf.last(), Some(*last), "a sealed leaf is empty, or does not end where it says");
+        for Listed { last, leaf } in &self.order {
+            let ends = self.leaves[*leaf as usize].last();
+            assert_eq!(ends, Some(*last), "a leaf is empty, or does not end where the order says");
         }
-        let bytes: usize = self.leaves_from(Revision::first_of(0)).map(Leaf::counted).sum();
-        assert_eq!(self.bytes, bytes, "the records are counted wrong");
-        let mut newest = None;
-        let mut records = 0;
+        assert_eq!(self.order.len() + self.free.len(), self.leaves.len(), "a leaf is neither in use nor free");
+        assert!(self.free.iter().all(|leaf| self.leaves[*leaf as usize].last().is_none()), "a free leaf is not empty");
+        let (mut newest, mut records, mut bytes) = (None, 0, 0);
         for record in self.iter_from(Revision::first_of(0)) {
             assert!(newest < Some(record.revision), "revisions in the tree do not ascend");
             newest = Some(record.revision);
             records += 1;
+            bytes += record_bytes(record.key.len(), record.value.len());
         }
+        assert_eq!(self.bytes, bytes, "the records are counted wrong");
         records
     }
 }
@@ -187,47 +249,41 @@ impl RevisionTree {
 #[derive(Debug, Clone, Default)]
 struct Leaf {
     bytes: Vec<u8>,
-    starts: Vec<u32>,
+    /// All below [`LEAF_BYTES_MAX`]: the last record alone may end behind it.
+    starts: Vec<u16>,
 }
 
 impl Leaf {
-    fn append(&mut self, record: &Record<'_>) {
-        let start = u32::try_from(self.bytes.len()).expect("a leaf holds little more than one request");
+    fn append(&mut self, record: &Record<'_>) -> u16 {
+        let start = u16::try_from(self.bytes.len()).expect("a full leaf takes no more records");
         self.starts.push(start);
-        codec::encode_into(record, &mut self.bytes);
+        codec::pack_into(record, &mut self.bytes);
+        start
     }
 
-    fn pop(&mut self) -> Option<Revision> {
-        let revision = self.last()?;
-        let start = self.starts.pop()?;
-        self.bytes.truncate(start as usize);
-        Some(revision)
+    fn truncate(&mut self, start: u16) {
+        self.starts.pop();
+        self.bytes.truncate(start.into());
     }
 
-    fn get(&self, revision: Revision) -> Option<Record<'_>> {
-        let place = self.place_of(revision);
-        let record = (place < self.starts.len()).then(|| self.record(place))?;
-        (record.revision == revision).then_some(record)
+    fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Record<'_>> {
+        self.starts.iter().map(|start| self.record(*start))
     }
 
     fn iter_from(&self, from: Revision) -> impl Iterator<Item = Record<'_>> {
-        (self.place_of(from)..self.starts.len()).map(|place| self.record(place))
+        self.starts[self.place_of(from)..].iter().map(|start| self.record(*start))
     }
 
     fn first(&self) -> Option<Revision> {
-        (!self.is_empty()).then(|| self.revision(0))
+        self.starts.first().map(|start| self.revision(*start))
     }
 
     fn last(&self) -> Option<Revision> {
-        (!self.is_empty()).then(|| self.revision(self.starts.len() - 1))
-    }
-
-    fn is_empty(&self) -> bool {
-        self.starts.is_empty()
-    }
-
-    fn counted(&self) -> usize {
-        self.bytes.len() + self.starts.len() * size_of::<u32>()
+        self.starts.last().map(|start| self.revision(*start))
     }
 
     fn shrink(&mut self) {
@@ -236,42 +292,28 @@ impl Leaf {
     }
 
     /// The place of the first record at or after `revision`.
-    ///
-    /// Where each transaction made one change and none is compacted away, which is the common case, the place follows
-    /// from the distance to the first revision; else it is searched by halving.
     fn place_of(&self, revision: Revision) -> usize {
-        let distance = self.first().and_then(|first| revision.main.checked_sub(first.main)).unwrap_or(u64::MAX);
-        if let Ok(guess) = usize::try_from(distance)
-            && guess < self.starts.len()
-            && self.revision(guess) == revision
-        {
-            return guess;
+        match self.starts.last() {
+            // What was written last is read at once, by those who follow it.
+            Some(last) if self.revision(*last) == revision => self.starts.len() - 1,
+            _ => self.starts.partition_point(|start| self.revision(*start) < revision),
         }
-        let (mut low, mut high) = (0, self.starts.len());
-        while low < high {
-            let middle = low.midpoint(high);
-            if self.revision(middle) < revision {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        low
     }
 
     /// A record begins with its revision.
-    fn revision(&self, place: usize) -> Revision {
-        self.decode(place)
+    #[inline(never)]
+    fn revision(&self, start: u16) -> Revision {
+        self.unpack(start)
     }
 
-    fn record(&self, place: usize) -> Record<'_> {
-        self.decode(place)
+    #[inline(never)]
+    fn record(&self, start: u16) -> Record<'_> {
+        self.unpack(start)
     }
 
-    fn decode<'a, T: codec::BorrowDecode<'a, ()>>(&'a self, place: usize) -> T {
-        let bytes = &self.bytes[self.starts[place] as usize..];
-        let (value, _) = codec::decode_prefix(bytes).expect("a leaf holds what was encoded into it");
-        value
+    fn unpack<'a, T: codec::BorrowDecode<'a, ()>>(&'a self, start: u16) -> T {
+        let unpacked = codec::unpack_prefix(&self.bytes[usize::from(start)..]);
+        unpacked.expect("a leaf holds what was packed into it").0
     }
 }
 
@@ -283,12 +325,12 @@ mod tests {
     fn record(main: u64, sub: u32) -> Record<'static> {
         let revision = Revision { main, sub };
         let value = b"value";
-        Record { revision, tombstone: false, key: b"key", create_revision: 2, version: 1, lease: LeaseId::NONE, value }
+        Record { revision, key: b"key", create_revision: 2, version: 1, lease: LeaseId::NONE, value }
     }
 
-    /// Mains 2..=40, two changes each, in leaves of about three records.
+    /// Mains 2..=40, two changes each, in leaves of a few records.
     fn tree() -> RevisionTree {
-        let mut tree = RevisionTree::with_leaf_bytes(150);
+        let mut tree = RevisionTree::with_leaf_bytes(60);
         for main in 2..=40 {
             tree.append(&record(main, 0));
             tree.append(&record(main, 1));
@@ -302,45 +344,50 @@ mod tests {
     }
 
     #[test]
-    fn every_record_is_found_and_no_other() {
-        let tree = tree();
+    fn every_record_is_found_by_its_place_and_by_its_revision() {
+        let mut tree = tree();
+        let place = tree.append(&record(41, 0));
+        assert_eq!(tree.record(place), record(41, 0));
         for main in 2..=40 {
-            assert_eq!(tree.get(Revision { main, sub: 1 }), Some(record(main, 1)));
-            assert_eq!(tree.get(Revision { main, sub: 2 }), None);
-            assert_eq!(revisions(&tree, main).len() as u64, (41 - main) * 2);
+            assert_eq!(tree.iter_from(Revision { main, sub: 1 }).next(), Some(record(main, 1)));
+            assert_eq!(revisions(&tree, main).len() as u64, (41 - main) * 2 + 1);
         }
-        assert_eq!(tree.get(Revision::first_of(1)), None);
-        assert_eq!(tree.get(Revision::first_of(41)), None);
+        assert_eq!(revisions(&tree, 41), [(41, 0)]);
+        assert_eq!(revisions(&tree, 42), []);
     }
 
     #[test]
-    fn pop_goes_back_through_sealed_leaves() {
-        let mut tree = tree();
-        for main in (20..=40).rev() {
-            tree.pop(Revision { main, sub: 1 });
-            tree.pop(Revision { main, sub: 0 });
+    fn pop_goes_back_through_the_leaves() {
+        let mut tree = RevisionTree::with_leaf_bytes(60);
+        let places: Vec<Place> = (2..=40).map(|main| tree.append(&record(main, 0))).collect();
+        for place in places[20..].iter().rev() {
+            tree.pop(*place);
+            tree.check();
         }
-        assert_eq!(tree.check(), 36);
-        assert_eq!(tree.newest(), Some(Revision { main: 19, sub: 1 }));
+        assert_eq!((tree.check(), tree.newest()), (20, Some(Revision { main: 21, sub: 0 })));
+        assert_eq!(places[20], tree.append(&record(22, 0)), "what was given back is used again");
     }
 
     #[test]
-    fn thinned_leaves_join_and_what_is_kept_stays_found() {
-        let mut tree = tree();
-        tree.seal();
+    fn thinned_leaves_join_and_every_move_is_told() {
+        let mut tree = RevisionTree::with_leaf_bytes(60);
+        let mut places: Vec<Place> = (0..=40).map(|main| tree.append(&record(main, 0))).collect();
+        let leaves = tree.order.len();
         let keep = |record: &Record<'_>| record.revision.main > 30 || record.revision.main.is_multiple_of(10);
         let mut from = Revision::first_of(0);
-        while let Some(after) = tree.thin(from, 30, keep) {
+        while let Some(thinned) = tree.thin(from, 30, keep) {
+            from = thinned.after;
+            tree.put_back(thinned, |record, place| places[usize::try_from(record.revision.main).unwrap()] = place);
             tree.check();
-            from = after;
         }
-        assert!(tree.sealed.len() < 26 / 2, "what is left of {} leaves was joined", tree.sealed.len());
+        // Of the 31 records that were thinned, 4 are left.
+        assert!(tree.order.len() <= leaves / 3 + 2, "{} leaves: what is left of {leaves} was joined", tree.order.len());
+        let kept: Vec<_> = revisions(&tree, 0).into_iter().map(|(main, _)| main).collect();
+        assert_eq!(kept, [0, 10, 20, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40]);
+        for main in kept {
+            assert_eq!(tree.record(places[usize::try_from(main).unwrap()]), record(main, 0));
+        }
+        tree.append(&record(41, 0));
         tree.check();
-        let kept: Vec<_> = revisions(&tree, 0).into_iter().filter(|(main, _)| *main <= 30).collect();
-        assert_eq!(kept, [(10, 0), (10, 1), (20, 0), (20, 1), (30, 0), (30, 1)]);
-        for (main, sub) in revisions(&tree, 0) {
-            assert!(tree.get(Revision { main, sub }).is_some(), "{main}.{sub} is found");
-        }
-        assert_eq!(revisions(&tree, 31).len(), 20);
     }
 }

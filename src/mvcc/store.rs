@@ -1,8 +1,8 @@
 //! The store: every revision of every key, read at any of them, written in transactions.
 
+use super::change::Change;
 use super::compaction::Compaction;
 use super::index::{CHANGE_BYTES, Index, KEY_BYTES};
-use super::key_index::Change;
 use super::key_value::{KeyValue, LeaseId, Record};
 use super::limits::{Answer, Limits};
 use super::range::{KeyRange, Range, RangeResponse};
@@ -22,7 +22,7 @@ pub(crate) struct Size {
 ///
 /// Invariants ([`Store::check`]):
 /// - no record is above `current`, and `compacted` is not either;
-/// - every change in the index has its record in the tree, with the same tombstone;
+/// - every change in the index has its record in the tree, at its place, with the same tombstone;
 /// - every record is in the index, but for those that a compaction which still runs will remove.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
@@ -74,7 +74,7 @@ impl Store {
     /// The lease that the key of a committed record was attached to before it.
     pub fn lease_before(&self, record: &Record<'_>) -> LeaseId {
         let before = self.index.get(record.key).and_then(|index| index.before(record.revision));
-        before.and_then(|revision| self.tree.get(revision)).map_or(LeaseId::NONE, |record| record.lease)
+        before.map_or(LeaseId::NONE, |change| self.record(change).lease)
     }
 
     /// The records from main revision `from` on, ascending, as they are kept.
@@ -87,15 +87,29 @@ impl Store {
         let main = record.revision.main;
         let listed = || {
             self.index.get(record.key).is_some_and(|index| {
-                index.kept_within(self.compacted, main, main).any(|change| change.revision == record.revision)
+                index.kept_within(self.compacted, main, main).any(|change| change.revision() == record.revision)
             })
         };
         main > self.compacted || listed()
     }
 
     /// The record of a change that the index lists.
-    pub fn record(&self, revision: Revision) -> Record<'_> {
-        self.tree.get(revision).expect("every change in the index has its record in the tree")
+    pub fn record(&self, change: Change) -> Record<'_> {
+        self.tree.record(change.place())
+    }
+
+    /// The records of changes that the index lists, in their order.
+    ///
+    /// They lie all over the history, so that each is a walk to main memory. Asking early for those to come lets the walks
+    /// overlap, which takes a third off the time of a range. Fewer ahead gave less, more no more.
+    fn records(&self, changes: &[Change]) -> impl ExactSizeIterator<Item = Record<'_>> {
+        const AHEAD: usize = 64;
+        changes.iter().enumerate().map(move |(place, change)| {
+            if let Some(coming) = changes.get(place + AHEAD) {
+                self.tree.touch(coming.place());
+            }
+            self.record(*change)
+        })
     }
 
     /// Turns "0 is now" into a revision, and refuses one that cannot be read. A snapshot's stays readable.
@@ -160,13 +174,13 @@ impl Store {
 
     /// The key at a revision known to be readable.
     pub fn get_at(&self, key: &[u8], main: u64) -> Option<KeyValue<'_>> {
-        let revision = self.index.get(key)?.get(main)?;
-        Some(self.record(revision).key_value())
+        let change = self.index.get(key)?.get(main)?;
+        Some(self.record(change).key_value())
     }
 
     /// The keys of a range at a revision known to be readable.
     pub fn keys_at<'s>(&'s self, keys: KeyRange<'_>, main: u64) -> impl Iterator<Item = KeyValue<'s>> {
-        self.index.range(keys, main).map(|(_, revision)| self.record(revision).key_value())
+        self.index.range(keys, main).map(|(_, change)| self.record(change).key_value())
     }
 
     /// A range at a revision known to be readable; `revision` goes into the response.
@@ -178,14 +192,15 @@ impl Store {
         answer: &mut Answer,
     ) -> Result<RangeResponse<'_>, Error> {
         let mut count = 0;
-        let mut kvs = Vec::new();
+        let mut changes = Vec::new();
         let wanted = if range.stops_at_limit() { range.limit.saturating_add(1) } else { u64::MAX };
         for (_, seen) in self.index.range(range.keys, main) {
             count += 1;
             if !range.count_only && count <= wanted {
-                kvs.push(self.record(seen).key_value());
+                changes.push(seen);
             }
         }
+        let mut kvs = self.records(&changes).map(|record| record.key_value()).collect();
         let more = range.arrange(&mut kvs);
         kvs.iter().try_for_each(|kv| answer.add(kv.key.len(), kv.value.len()))?;
         Ok(RangeResponse { revision, count, more, kvs })
@@ -196,10 +211,13 @@ impl Store {
         if self.tree.newest().is_some_and(|newest| newest >= record.revision) {
             return Err("a record is not above the one before it");
         }
-        let Record { key, revision, tombstone, create_revision, version, .. } = *record;
-        if key.is_empty() || tombstone != (version == 0) || create_revision > revision.main || revision.sub == u32::MAX
-        {
+        let Record { key, revision, create_revision, version, .. } = *record;
+        if key.is_empty() || create_revision > revision.main || revision.sub == u32::MAX {
             return Err("a record says what no put or delete does");
+        }
+        let tombstone = record.is_tombstone();
+        if tombstone && *record != Record::tombstone(revision, key) {
+            return Err("a delete has a value, or what only a put has");
         }
         if version > REVISION_MAX || revision.main > through {
             return Err("a record has a number larger than the revisions there are");
@@ -207,8 +225,8 @@ impl Store {
         if tombstone && self.index.get(key).is_some_and(|index| !index.is_alive()) {
             return Err("a key is deleted twice");
         }
-        self.index.update(key, |index| index.restore(Change { revision, tombstone }, create_revision, version));
-        self.tree.append(record);
+        let place = self.tree.append(record);
+        self.index.push(key, |_| Change::new(revision, tombstone, place));
         self.current = self.current.max(record.revision.main);
         Ok(())
     }
@@ -237,7 +255,7 @@ impl Store {
     pub fn leased(&self) -> impl Iterator<Item = (&[u8], LeaseId)> {
         let newest = self.index.range(KeyRange::ALL, self.current);
         newest
-            .map(|(_, revision)| self.record(revision))
+            .map(|(_, change)| self.record(change))
             .filter(|record| record.lease != LeaseId::NONE)
             .map(|record| (record.key, record.lease))
     }
@@ -250,9 +268,12 @@ impl Store {
         assert!(self.compacted <= self.current, "the compact revision is above the revision");
         let mut listed = 0;
         for record in self.records_from(0) {
-            let index = self.index.get(record.key).filter(|index| index.contains(record.revision));
-            assert!(index.is_some() || self.compaction.is_some(), "{} is not in the index", record.revision);
-            listed += usize::from(index.is_some());
+            let change = self.index.get(record.key).and_then(|index| index.find(record.revision));
+            assert!(change.is_some() || self.compaction.is_some(), "{} is not in the index", record.revision);
+            let Some(change) = change else { continue };
+            assert_eq!(change.is_tombstone(), record.is_tombstone(), "{} is another kind of change", record.revision);
+            assert_eq!(self.record(change), record, "{} lies elsewhere", record.revision);
+            listed += 1;
         }
         assert_eq!(listed, changes, "a change in the index has no record");
         assert!(self.compaction.is_some() || records == changes, "removed history is still in the tree");

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use super::change::Change;
 use super::compare::Compare;
 use super::key_value::{KeyValue, LeaseId, Record};
 use super::limits::Answer;
@@ -236,14 +237,7 @@ impl Store {
         let path = Path::of(txn, self);
         path.each(txn, &mut |op| self.check_put(op, leases))?;
         path.each(txn, &mut |op| self.check_range(op))?;
-        let mut puts = Vec::new();
-        path.each(txn, &mut |op| {
-            if let Op::Put(put) = op {
-                puts.push(self.put_size(put));
-            }
-            Ok(())
-        })?;
-        self.check_room(puts.into_iter())?;
+        self.check_room_of(txn, &path)?;
         self.write(|write| write.run_txn(txn, &path))
     }
 
@@ -264,6 +258,18 @@ impl Store {
             Err(_) => txn.rollback(),
         }
         result
+    }
+
+    fn check_room_of(&self, txn: &Txn<'_>, path: &Path) -> Result<(), Error> {
+        if self.limits.bytes_max == 0 {
+            return Ok(());
+        }
+        let mut puts = Vec::new();
+        path.each(txn, &mut |op| {
+            puts.extend(if let Op::Put(put) = op { Some(self.put_size(put)) } else { None });
+            Ok(())
+        })?;
+        self.check_room(puts.into_iter())
     }
 
     fn check_size(&self, bytes: usize) -> Result<(), Error> {
@@ -314,15 +320,11 @@ impl<'s> WriteTxn<'s> {
     /// Takes every change back, newest first.
     pub fn rollback(self) {
         let Store { tree, index, .. } = self.store;
-        while let Some(revision) = tree.newest().filter(|newest| newest.main == self.next.main) {
-            let key = tree.get(revision).expect("the newest record is there").key.to_vec();
-            tree.pop(revision);
-            index.update(&key, |index| {
-                let before = index.pop().and_then(|change| tree.get(change.revision));
-                let (create_revision, version) =
-                    before.map_or((0, 0), |record| (record.create_revision, record.version));
-                index.set_generation(create_revision, version);
-            });
+        while tree.newest().is_some_and(|newest| newest.main == self.next.main) {
+            let place = tree.newest_place().expect("there is a newest record");
+            let key = tree.record(place).key.to_vec();
+            tree.pop(place);
+            index.pop(&key);
         }
     }
 
@@ -333,18 +335,23 @@ impl<'s> WriteTxn<'s> {
 
     pub fn put(&mut self, key: &[u8], value: &[u8], lease: LeaseId) {
         let revision = self.take_revision();
-        let (create_revision, version) = self.store.index.update(key, |index| index.put(revision));
-        let record = Record { revision, tombstone: false, key, create_revision, version, lease, value };
-        self.store.tree.append(&record);
+        let Store { index, tree, .. } = &mut *self.store;
+        index.push(key, |newest| {
+            let before = newest.filter(|change| !change.is_tombstone()).map(|change| tree.record(change.place()));
+            let (create_revision, version) =
+                before.map_or((revision.main, 1), |record| (record.create_revision, record.version + 1));
+            let record = Record { revision, key, create_revision, version, lease, value };
+            Change::new(revision, false, tree.append(&record))
+        });
     }
 
     /// Gives the number of keys deleted.
     pub fn delete_range(&mut self, keys: KeyRange<'_>) -> u64 {
         let alive: Vec<_> = self.store.index.range(keys, self.revision()).map(|(key, _)| key.to_vec()).collect();
         for key in &alive {
-            let revision = self.take_revision();
-            self.store.index.update(key, |index| index.tombstone(revision));
-            self.store.tree.append(&Record::tombstone(revision, key));
+            let record = Record::tombstone(self.take_revision(), key);
+            let place = self.store.tree.append(&record);
+            self.store.index.push(key, |_| Change::new(record.revision, true, place));
         }
         alive.len() as u64
     }
@@ -452,7 +459,7 @@ mod tests {
         let mut store = Store::default();
         run(&mut store, vec![nested(vec![put(b"a", b"1")]), nested(vec![delete(b"a")])]).expect("accepted");
         assert_eq!((store.current(), numbers(&store)), (2, None));
-        let kinds: Vec<_> = store.records_from(2).map(|record| (record.revision.sub, record.tombstone)).collect();
+        let kinds: Vec<_> = store.records_from(2).map(|record| (record.revision.sub, record.is_tombstone())).collect();
         assert_eq!(kinds, [(0, false), (1, true)]);
         store.check();
     }

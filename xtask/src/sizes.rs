@@ -13,9 +13,9 @@ use crate::project::Project;
 
 /// The wasm after gzip. Whoever needs only a part of the store still pays all of this. Where it is now, so that it does
 /// not grow unnoticed; the goal is 45,000.
-const WASM_GZ_BYTES_MAX: u64 = 83_000;
+const WASM_GZ_BYTES_MAX: u64 = 85_000;
 /// Everything a page can load, after gzip; the goal is 64,000.
-const ALL_GZ_BYTES_MAX: u64 = 101_000;
+const ALL_GZ_BYTES_MAX: u64 = 103_000;
 
 /// The files of pkg/dist that a page downloads.
 pub struct Sizes(Vec<File>);

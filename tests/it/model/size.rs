@@ -6,9 +6,9 @@ use std::rc::Rc;
 use super::store::{Model, Outcome};
 use crate::op::{Answer, Bytes, Compare, Event, EventType, Keys, Kv, Op, Put, Target, Txn};
 
-const KEY_BYTES: usize = 64;
+const KEY_BYTES: usize = 80;
 const CHANGE_BYTES: usize = 16;
-const RECORD_BYTES: usize = 57;
+const RECORD_BYTES: usize = 20;
 /// What a key in an answer is counted as beside its bytes.
 const ANSWERED_BYTES: usize = 96;
 
