@@ -7,7 +7,7 @@
 use crate::codec::{BorrowDecode, Encode};
 use crate::error::Error;
 use crate::journal::{BLOB_BYTES_MIN, Entry, Journal, Ready, Recovery};
-use crate::lease::{LeaseInfo, Lessor};
+use crate::lease::{self, LeaseInfo, Lessor};
 use crate::mvcc::{
     DeleteRange, DeleteRangeResponse, Difference, Event, Hash, History, KeyRange, KeyValue, LeaseId, Leases, Limits,
     Put, PutResponse, Range, RangeResponse, Since, SinceResponse, Size, Store, Txn, TxnResponse,
@@ -288,11 +288,13 @@ impl Engine {
         Stats { keys, revisions, bytes, watchers: self.watchers.len(), leases: self.lessor.len() }
     }
 
-    /// Applies a request whole, or fails and changes nothing. `now_ms` counts from the epoch of Unix.
+    /// Applies a request whole, or fails and changes nothing. `now_ms` counts from the epoch of Unix; a lease whose
+    /// deadline it has reached is over, whether the request fails or not.
     ///
     /// # Errors
     /// Any of the caller's.
     pub fn apply(&mut self, request: Request<'_>, now_ms: u64) -> Result<Response, Error> {
+        self.tell(now_ms);
         match request {
             Request::Put(put) => self.write(|store, leases| store.put(&put, leases)).map(Response::Put),
             Request::DeleteRange(delete) => {
@@ -330,15 +332,17 @@ impl Engine {
         while let Some(id) = self.lessor.expired(now_ms) {
             self.revoke(id)?;
         }
+        self.tell(now_ms);
         Ok(())
     }
 
-    /// When the next lease ends, in ms: call [`Engine::tick`] then.
+    /// When the next lease ends, in ms: call [`Engine::tick`] then. 0: one is over.
     pub fn next_deadline(&self) -> Option<u64> {
         self.lessor.next_deadline()
     }
 
-    /// A lease as it stands.
+    /// A lease as it stands at this time. To ask is not to tell: a read leaves no trace, so that a lease which has nothing
+    /// left by it is over only with the next request or tick.
     pub fn lease(&self, id: LeaseId, now_ms: u64) -> Option<LeaseInfo> {
         self.lessor.info(id, now_ms)
     }
@@ -430,9 +434,16 @@ impl Engine {
     }
 
     fn set_lease(&mut self, id: LeaseId, ttl_seconds: u64, now_ms: u64) {
-        let deadline_ms = now_ms.saturating_add(ttl_seconds * 1000);
+        let deadline_ms = lease::deadline(ttl_seconds, now_ms);
         self.lessor.set(id, ttl_seconds, deadline_ms);
         self.push(&Entry::Lease { id, ttl_seconds, deadline_ms });
+    }
+
+    /// Lets the lessor know the time; what it moves for that is stored.
+    fn tell(&mut self, now_ms: u64) {
+        for (id, ttl_seconds, deadline_ms) in self.lessor.tell(now_ms) {
+            self.push(&Entry::Lease { id, ttl_seconds, deadline_ms });
+        }
     }
 
     /// The deleted keys and the end of the lease reach the storage in one batch: no crash comes between.

@@ -149,6 +149,9 @@ impl World {
             self.model.removal = if self.removing { Removal::Running { bytes, refused } } else { Removal::Done };
             if got == Answer::error("TOO_LARGE") {
                 self.check_too_large(op);
+                if op.is_request() {
+                    self.model.tell(self.now_ms);
+                }
                 assert_eq!(self.standing(), before, "{op:?} failed and left a trace");
                 return got;
             }
@@ -178,10 +181,10 @@ impl World {
         assert!(late || !fits, "{op:?}\nexpected {whole:?}\n     got TOO_LARGE");
     }
 
-    /// What a request that fails must leave as it is.
+    /// What a request that fails must leave as it is: not the deadlines, which follow the time that is told with it.
     fn standing(&self) -> impl PartialEq + std::fmt::Debug + use<> {
         let engine = &self.driven.engine;
-        (engine.revision(), engine.compact_revision(), engine.stats(), engine.pending_watches(), engine.next_deadline())
+        (engine.revision(), engine.compact_revision(), engine.stats(), engine.pending_watches())
     }
 
     fn compact_step(&mut self) {
