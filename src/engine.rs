@@ -4,7 +4,7 @@
 //! [`WatchResponse`]): the engine reads no clock, does no I/O and calls nobody back. A committed transaction is followed,
 //! record by record, by the lessor, the watchers and the journal, in that order.
 
-use crate::codec::{BorrowDecode, Encode};
+use crate::codec::{self, BorrowDecode, Encode};
 use crate::error::Error;
 use crate::journal::{BLOB_BYTES_MIN, Entry, Journal, Ready, Recovery};
 use crate::lease::{self, LeaseInfo, Lessor};
@@ -179,8 +179,12 @@ impl Engine {
     /// Ends the recovery. Leases whose deadline passed meanwhile end at the first [`Engine::tick`].
     ///
     /// # Errors
-    /// `CORRUPT` if the stored blobs stop inside a batch; `INVALID_ARGUMENT` if blobs could hold next to nothing.
+    /// `CORRUPT` if the stored blobs stop inside a batch; `INVALID_ARGUMENT` if blobs could hold next to nothing, or a
+    /// request more than can be read back (64 MiB, less 1 KiB).
     pub fn start(&mut self) -> Result<(), Error> {
+        if self.options.limits.request_bytes_max > codec::ENTRY_BYTES_MAX {
+            return Err(Error::InvalidArgument("a request that large could not be read back"));
+        }
         self.recovery.finish()?;
         for (key, lease) in self.store.leased() {
             self.lessor.attach(key, lease);
