@@ -7,7 +7,7 @@ use super::setup::Setup;
 use super::size::{Kept, Removal};
 use super::store::Model;
 use super::watch::Watcher;
-use crate::op::{Answer, Batch, Event, Keys, Op, Range};
+use crate::op::{Answer, Batch, Event, Keys, Op, Range, Watch};
 use crate::subject::{self, Driven, Subject};
 
 /// Of a long history, so many revisions are read, evenly spread.
@@ -23,8 +23,16 @@ pub enum Step {
         up_to: u64,
         events_max: usize,
     },
+    /// Takes from every watcher all that waits for it.
+    TakeAll,
     Cancel {
         watcher: usize,
+    },
+    /// Many watches begin at once.
+    Crowd(Vec<Watch>),
+    /// All but so many end at once, the oldest first.
+    Disperse {
+        left: usize,
     },
     /// The clock moves, unnoticed by the engine.
     Wait {
@@ -97,6 +105,16 @@ impl World {
                 if let Some(id) = self.nth_watcher(*watcher) {
                     self.take(id, *up_to, *events_max);
                 }
+            }
+            Step::TakeAll => {
+                let ids: Vec<u32> = self.model.watchers.keys().copied().collect();
+                ids.into_iter().for_each(|id| self.take(id, 0, usize::MAX));
+            }
+            Step::Crowd(watches) => watches.iter().for_each(|watch| drop(self.ask(&Op::Watch(watch.clone())))),
+            Step::Disperse { left } => {
+                let ended = self.model.watchers.len().saturating_sub(*left);
+                let ids: Vec<u32> = self.model.watchers.keys().copied().take(ended).collect();
+                ids.into_iter().for_each(|id| self.cancel(id));
             }
             Step::Cancel { watcher } => {
                 if let Some(id) = self.nth_watcher(*watcher) {
