@@ -37,14 +37,16 @@ pub enum Request<'a> {
     Txn(Txn<'a>),
     /// Forgets the history before a revision, which stays readable.
     Compact {
-        /// The oldest revision to keep.
+        /// The oldest revision to keep. 0 forgets nothing, and is accepted until a compaction above it (by etcd only
+        /// once: it tells a store compacted at 0 from one that never was).
         revision: u64,
     },
     /// Makes a lease.
     LeaseGrant {
         /// Its id, chosen by the host: not 0.
         id: LeaseId,
-        /// How long it lives without being kept alive.
+        /// How long it lives without being kept alive: from 1 to [`TTL_SECONDS_MAX`](crate::TTL_SECONDS_MAX). (etcd
+        /// raises what is too short to what an election of its cluster takes; there is none here, so 0 is refused.)
         ttl_seconds: u64,
     },
     /// Ends a lease: its keys are deleted in one revision.
