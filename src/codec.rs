@@ -11,8 +11,16 @@ pub(crate) use bincode::de::BorrowDecoder;
 pub(crate) use bincode::error::DecodeError;
 pub(crate) use bincode::{BorrowDecode, Encode};
 
-/// No message claims more than this, so that a damaged count cannot make us allocate without bound.
+/// No message claims more than this, so that a damaged count cannot make us allocate without bound. bincode holds a count
+/// against it before it reserves memory for what is counted, and lets go of it as that is read: all the lists of a message
+/// together never reserve more.
+///
+/// It is far above the largest request, so that larger ones may be allowed than are by default. Stored entries have no need for less: what they hold is numbers and borrowed bytes, no list, so that whatever
+/// is damaged in them nothing is reserved. Lists are in requests only, which the binding makes itself.
 const DECODED_BYTES_MAX: usize = 64 << 20;
+
+/// The most bytes of keys and values that can be read back in one entry: what is left is for its numbers.
+pub(crate) const ENTRY_BYTES_MAX: usize = DECODED_BYTES_MAX - (1 << 10);
 
 const CONFIG: Configuration<LittleEndian, Fixint, Limit<DECODED_BYTES_MAX>> =
     bincode::config::standard().with_fixed_int_encoding().with_limit::<DECODED_BYTES_MAX>();
@@ -83,4 +91,69 @@ pub(crate) fn unpack_prefix<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Res
 pub(crate) fn decode<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<T, Malformed> {
     let (value, length) = decode_prefix(bytes)?;
     if length == bytes.len() { Ok(value) } else { Err(Malformed) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded<T: Encode>(value: &T) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode_into(value, &mut bytes);
+        bytes
+    }
+
+    /// Something that holds itself.
+    #[derive(Debug, Default, PartialEq, Encode)]
+    struct Nest(Vec<Nest>);
+
+    impl<'de, C> BorrowDecode<'de, C> for Nest {
+        fn borrow_decode<D: BorrowDecoder<'de, Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+            decode_level(decoder).map(Self)
+        }
+    }
+
+    #[test]
+    fn a_value_takes_all_of_its_bytes_and_no_more() {
+        let bytes = encoded(&(7_u32, &b"seven"[..]));
+        assert_eq!(bytes, b"\x07\0\0\0\x05\0\0\0\0\0\0\0seven");
+        assert_eq!(decode::<(u32, &[u8])>(&bytes), Ok((7, &b"seven"[..])));
+        for length in 0..bytes.len() {
+            assert_eq!(decode::<(u32, &[u8])>(&bytes[..length]), Err(Malformed), "{length} bytes");
+        }
+        let longer = [&bytes[..], b"\0"].concat();
+        assert_eq!(decode::<(u32, &[u8])>(&longer), Err(Malformed));
+        assert_eq!(decode_prefix::<(u32, &[u8])>(&longer), Ok(((7, &b"seven"[..]), bytes.len())));
+        assert_eq!(decode::<()>(b""), Ok(()));
+    }
+
+    /// Counts of 8 bytes each, up to one whose memory no machine has: to reserve it would end the process.
+    #[test]
+    fn a_count_past_the_limit_is_refused_before_anything_is_reserved() {
+        let most = (DECODED_BYTES_MAX / 8) as u64;
+        for count in [1, most, most + 1, 1 << 40, u64::MAX / 8, u64::MAX] {
+            let bytes = encoded(&(count, 7_u64));
+            assert_eq!(decode::<Vec<u64>>(&bytes).is_ok(), count == 1, "{count} numbers, of which one is there");
+            assert_eq!(decode::<&[u8]>(&bytes), Err(Malformed), "{count} bytes, of which 8 are there");
+        }
+    }
+
+    /// The limit is on all of a message, by which it is refused though every byte is there.
+    #[test]
+    fn a_message_longer_than_the_limit_is_refused() {
+        let text = |length: usize| [&(length as u64).to_le_bytes()[..], &vec![0; length]].concat();
+        assert!(decode::<&[u8]>(&text(DECODED_BYTES_MAX - 8)).is_ok());
+        assert_eq!(decode::<&[u8]>(&text(DECODED_BYTES_MAX - 7)), Err(Malformed));
+    }
+
+    #[test]
+    fn nesting_has_a_depth() {
+        let nested = |levels| (1..levels).fold(Nest::default(), |inner, _| Nest(vec![inner]));
+        for (levels, expected) in [(1, true), (LEVELS_MAX / 2, true), (LEVELS_MAX + 1, false), (4_000, false)] {
+            let nest = nested(levels);
+            assert_eq!(decode::<Nest>(&encoded(&nest)) == Ok(nest), expected, "{levels} levels");
+        }
+        let wide = Nest((0..4 * LEVELS_MAX).map(|_| nested(2)).collect());
+        assert_eq!(decode(&encoded(&wide)), Ok(wide), "what lies side by side is not nested");
+    }
 }

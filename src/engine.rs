@@ -4,10 +4,10 @@
 //! [`WatchResponse`]): the engine reads no clock, does no I/O and calls nobody back. A committed transaction is followed,
 //! record by record, by the lessor, the watchers and the journal, in that order.
 
-use crate::codec::{BorrowDecode, Encode};
+use crate::codec::{self, BorrowDecode, Encode};
 use crate::error::Error;
 use crate::journal::{BLOB_BYTES_MIN, Entry, Journal, Ready, Recovery};
-use crate::lease::{LeaseInfo, Lessor};
+use crate::lease::{self, LeaseInfo, Lessor};
 use crate::mvcc::{
     DeleteRange, DeleteRangeResponse, Difference, Event, Hash, History, KeyRange, KeyValue, LeaseId, Leases, Limits,
     Put, PutResponse, Range, RangeResponse, Since, SinceResponse, Size, Store, Txn, TxnResponse,
@@ -37,14 +37,16 @@ pub enum Request<'a> {
     Txn(Txn<'a>),
     /// Forgets the history before a revision, which stays readable.
     Compact {
-        /// The oldest revision to keep.
+        /// The oldest revision to keep. 0 forgets nothing, and is accepted until a compaction above it (by etcd only
+        /// once: it tells a store compacted at 0 from one that never was).
         revision: u64,
     },
     /// Makes a lease.
     LeaseGrant {
         /// Its id, chosen by the host: not 0.
         id: LeaseId,
-        /// How long it lives without being kept alive.
+        /// How long it lives without being kept alive: from 1 to [`TTL_SECONDS_MAX`](crate::TTL_SECONDS_MAX). (etcd
+        /// raises what is too short to what an election of its cluster takes; there is none here, so 0 is refused.)
         ttl_seconds: u64,
     },
     /// Ends a lease: its keys are deleted in one revision.
@@ -179,8 +181,12 @@ impl Engine {
     /// Ends the recovery. Leases whose deadline passed meanwhile end at the first [`Engine::tick`].
     ///
     /// # Errors
-    /// `CORRUPT` if the stored blobs stop inside a batch; `INVALID_ARGUMENT` if blobs could hold next to nothing.
+    /// `CORRUPT` if the stored blobs stop inside a batch; `INVALID_ARGUMENT` if blobs could hold next to nothing, or a
+    /// request more than can be read back (64 MiB, less 1 KiB).
     pub fn start(&mut self) -> Result<(), Error> {
+        if self.options.limits.request_bytes_max > codec::ENTRY_BYTES_MAX {
+            return Err(Error::InvalidArgument("a request that large could not be read back"));
+        }
         self.recovery.finish()?;
         for (key, lease) in self.store.leased() {
             self.lessor.attach(key, lease);
@@ -288,11 +294,13 @@ impl Engine {
         Stats { keys, revisions, bytes, watchers: self.watchers.len(), leases: self.lessor.len() }
     }
 
-    /// Applies a request whole, or fails and changes nothing. `now_ms` counts from the epoch of Unix.
+    /// Applies a request whole, or fails and changes nothing. `now_ms` counts from the epoch of Unix; a lease whose
+    /// deadline it has reached is over, whether the request fails or not.
     ///
     /// # Errors
     /// Any of the caller's.
     pub fn apply(&mut self, request: Request<'_>, now_ms: u64) -> Result<Response, Error> {
+        self.tell(now_ms);
         match request {
             Request::Put(put) => self.write(|store, leases| store.put(&put, leases)).map(Response::Put),
             Request::DeleteRange(delete) => {
@@ -330,15 +338,17 @@ impl Engine {
         while let Some(id) = self.lessor.expired(now_ms) {
             self.revoke(id)?;
         }
+        self.tell(now_ms);
         Ok(())
     }
 
-    /// When the next lease ends, in ms: call [`Engine::tick`] then.
+    /// When the next lease ends, in ms: call [`Engine::tick`] then. 0: one is over.
     pub fn next_deadline(&self) -> Option<u64> {
         self.lessor.next_deadline()
     }
 
-    /// A lease as it stands.
+    /// A lease as it stands at this time. To ask is not to tell: a read leaves no trace, so that a lease which has nothing
+    /// left by it is over only with the next request or tick.
     pub fn lease(&self, id: LeaseId, now_ms: u64) -> Option<LeaseInfo> {
         self.lessor.info(id, now_ms)
     }
@@ -430,9 +440,16 @@ impl Engine {
     }
 
     fn set_lease(&mut self, id: LeaseId, ttl_seconds: u64, now_ms: u64) {
-        let deadline_ms = now_ms.saturating_add(ttl_seconds * 1000);
+        let deadline_ms = lease::deadline(ttl_seconds, now_ms);
         self.lessor.set(id, ttl_seconds, deadline_ms);
         self.push(&Entry::Lease { id, ttl_seconds, deadline_ms });
+    }
+
+    /// Lets the lessor know the time; what it moves for that is stored.
+    fn tell(&mut self, now_ms: u64) {
+        for (id, ttl_seconds, deadline_ms) in self.lessor.tell(now_ms) {
+            self.push(&Entry::Lease { id, ttl_seconds, deadline_ms });
+        }
     }
 
     /// The deleted keys and the end of the lease reach the storage in one batch: no crash comes between.

@@ -4,6 +4,11 @@
 //! attaches its key to the put's lease and detaches it from any other, a tombstone detaches it. So attachments are not
 //! stored; they follow from the history. Deleting a lease's keys is the engine's: the lessor says
 //! which they are.
+//!
+//! The time is that of a host whose clock may be set in either direction. A lease is over once the lessor was told a time
+//! at or after its deadline, which is 0 from then on. And a lease never has more left than it was granted: told an earlier
+//! time than before, the lessor takes the deadline nearer. So a clock that jumps back revives no lease and lets none live
+//! for ever, and one that jumps ahead ends each once. Deadlines moved so are stored, or a restart would forget it.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -23,7 +28,7 @@ pub struct LeaseInfo {
     pub id: LeaseId,
     /// What it was granted for.
     pub ttl_seconds: u64,
-    /// What is left; not above 0 between its end and the write that removes it.
+    /// What is left; 0 between its end and the write that removes it.
     pub remaining_ms: i64,
     /// The keys attached to it, ascending.
     pub keys: Vec<Vec<u8>>,
@@ -33,9 +38,18 @@ pub struct LeaseInfo {
 struct Lease {
     id: LeaseId,
     ttl_seconds: u64,
+    /// [`OVER`] where a later time was told.
     deadline_ms: u64,
     /// Ascending.
     keys: Vec<Arc<[u8]>>,
+}
+
+/// The deadline of a lease that is over: no time is before it.
+const OVER: u64 = 0;
+
+/// When a lease ends that has all of its time from now.
+pub(crate) fn deadline(ttl_seconds: u64, now_ms: u64) -> u64 {
+    now_ms.saturating_add(ttl_seconds * 1000)
 }
 
 /// Every lease granted and not gone, ids ascending, and the keys attached to them.
@@ -45,11 +59,13 @@ struct Lease {
 ///
 /// Invariants ([`Lessor::check`]):
 /// - a key is attached to the lease that its newest record names, if that lease is there, and to no other;
-/// - `deadlines` has each lease under its deadline; what else it has is out of date and skipped.
+/// - `deadlines` has each lease under its deadline; what else it has is out of date and skipped;
+/// - once a time was told, each lease is over or ends after it, but no later than one granted then.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lessor {
     leases: Vec<Lease>,
     deadlines: BinaryHeap<Reverse<(u64, LeaseId)>>,
+    told_ms: Option<u64>,
 }
 
 impl Leases for Lessor {
@@ -68,6 +84,23 @@ impl Lessor {
             () if self.is_granted(id) => Err(Error::LeaseExists { id: id.0 }),
             () => Ok(()),
         }
+    }
+
+    /// Takes note of the time. Gives the leases that it moves the deadline of, each with its time to live and deadline.
+    pub fn tell(&mut self, now_ms: u64) -> Vec<(LeaseId, u64, u64)> {
+        let set_back = self.told_ms.replace(now_ms).is_none_or(|told_ms| now_ms < told_ms);
+        if !set_back && self.expired(now_ms).is_none() {
+            return Vec::new();
+        }
+        let moved = |(id, ttl_seconds, before_ms): (LeaseId, u64, u64)| {
+            let deadline_ms = if before_ms <= now_ms { OVER } else { before_ms.min(deadline(ttl_seconds, now_ms)) };
+            (deadline_ms != before_ms).then_some((id, ttl_seconds, deadline_ms))
+        };
+        let moved: Vec<_> = self.iter().filter_map(moved).collect();
+        for (id, ttl_seconds, deadline_ms) in &moved {
+            self.set(*id, *ttl_seconds, *deadline_ms);
+        }
+        moved
     }
 
     /// Grants a lease, or moves the deadline of one that is there.
@@ -151,15 +184,16 @@ impl Lessor {
         (deadline_ms <= now_ms).then_some(id)
     }
 
-    /// When the next lease ends, in ms.
+    /// When the next lease ends, in ms; 0 if one is over.
     pub fn next_deadline(&self) -> Option<u64> {
         self.deadlines.peek().map(|Reverse((deadline_ms, _))| *deadline_ms)
     }
 
-    /// A lease as it stands.
+    /// A lease as it would stand if this time were told.
     pub fn info(&self, id: LeaseId, now_ms: u64) -> Option<LeaseInfo> {
         let lease = self.get(id)?;
-        let remaining_ms = lease.deadline_ms.cast_signed().saturating_sub(now_ms.cast_signed());
+        let deadline_ms = lease.deadline_ms.min(deadline(lease.ttl_seconds, now_ms));
+        let remaining_ms = deadline_ms.saturating_sub(now_ms).cast_signed();
         let keys = lease.keys.iter().map(|key| key.to_vec()).collect();
         Some(LeaseInfo { id, ttl_seconds: lease.ttl_seconds, remaining_ms, keys })
     }
@@ -203,6 +237,10 @@ impl Lessor {
         }
         let earliest = self.leases.iter().map(|lease| (lease.deadline_ms, lease.id)).min();
         assert_eq!(earliest, self.deadlines.peek().map(|Reverse(first)| *first), "deadlines and leases do not agree");
+        for (Lease { id, ttl_seconds, deadline_ms, .. }, told_ms) in self.leases.iter().zip(self.told_ms) {
+            let ahead = told_ms < *deadline_ms && *deadline_ms <= deadline(*ttl_seconds, told_ms);
+            assert!(ahead || *deadline_ms == OVER, "lease {} cannot end at {deadline_ms}: it is {told_ms}", id.0);
+        }
     }
 }
 
@@ -254,6 +292,32 @@ mod tests {
         }
         assert!(lessor.deadlines.len() < 100, "{} entries for two leases", lessor.deadlines.len());
         lessor.check([].into_iter());
+    }
+
+    /// A lease of 10 seconds that ends at 20,000, and what is left of it by the times told in turn.
+    #[test]
+    fn a_clock_that_is_set_gives_no_lease_time() {
+        let rows: [(&str, &[u64], u64, i64); 8] = [
+            ("before anything is told", &[], 20_000, 10_000),
+            ("going on", &[10_000, 15_000, 19_999], 20_000, 1),
+            ("over", &[10_000, 20_000], OVER, 0),
+            ("over, and then set back", &[20_000, 10_000], OVER, 0),
+            ("set back", &[15_000, 12_000], 20_000, 8_000),
+            ("set back to before its grant", &[15_000, 5_000], 15_000, 10_000),
+            ("set back at a restart", &[5_000], 15_000, 10_000),
+            ("set back and put right", &[15_000, 5_000, 14_000], 15_000, 1_000),
+        ];
+        for (name, told, deadline_ms, remaining_ms) in rows {
+            let mut lessor = Lessor::default();
+            lessor.set(LeaseId(7), 10, 20_000);
+            let moves = told.iter().filter(|now_ms| !lessor.tell(**now_ms).is_empty()).count();
+            assert_eq!(moves, usize::from(deadline_ms != 20_000), "{name}: how often its deadline moves");
+            let now_ms = told.last().copied().unwrap_or(10_000);
+            let lease = lessor.info(LeaseId(7), now_ms).expect("granted");
+            assert_eq!((lessor.next_deadline(), lease.remaining_ms), (Some(deadline_ms), remaining_ms), "{name}");
+            assert_eq!(lessor.ttl_seconds(LeaseId(7), now_ms).is_ok(), remaining_ms > 0, "{name}");
+            lessor.check([].into_iter());
+        }
     }
 
     #[test]

@@ -17,7 +17,9 @@
 mod compaction;
 mod hash;
 mod history;
+mod journal;
 mod leases;
+mod limits;
 mod ranges;
 mod restart;
 mod revisions;

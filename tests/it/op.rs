@@ -99,6 +99,23 @@ pub enum Op {
     ReleaseSnapshot { revision: u64 },
 }
 
+impl Op {
+    /// The engine is told the time with it.
+    pub fn is_request(&self) -> bool {
+        matches!(
+            self,
+            Op::Put(_)
+                | Op::DeleteRange(_)
+                | Op::Txn(_)
+                | Op::Compact { .. }
+                | Op::LeaseGrant { .. }
+                | Op::LeaseRevoke { .. }
+                | Op::LeaseKeepAlive { .. }
+                | Op::RestoreTo { .. }
+        )
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Put {

@@ -1,8 +1,9 @@
-//! The past as changes: `since` in portions of whole revisions, `history` as one list, `diff` between two moments.
+//! The past as changes: `since` in portions of whole revisions, `history` as one list, `diff` between two moments, and
+//! `restore_to`, which puts a moment back.
 
-use revkv::{Difference, History, KeyRange, Since};
+use revkv::{Difference, History, KeyRange, Limits, Request, Response, Since};
 
-use super::script::{Store, code, delete, events, from, key, nested, put, revision_of, shown};
+use super::script::{Outcome, Store, code, delete, events, from, key, nested, put, revision_of, shown, span};
 
 /// Events, and where to go on.
 fn since(store: &Store, keys: KeyRange<'_>, start_revision: u64, end_revision: u64, limit: u64) -> (Vec<String>, u64) {
@@ -167,4 +168,107 @@ fn a_difference_is_of_changes_and_not_of_values() {
     let rows: Vec<String> = diff.iter().map(line).collect();
     assert_eq!(rows, ["a=1 > a=1", "b=1 > -", "- > d=1"]);
     assert_eq!(store.engine.diff(KeyRange::ALL, 4, 4), Ok(vec![]));
+}
+
+/// Gives the revision.
+fn restore(store: &mut Store, keys: KeyRange<'_>, revision: u64) -> Outcome<u64> {
+    match store.apply(Request::RestoreTo { keys, revision })? {
+        Response::RestoreTo { revision } => Ok(revision),
+        other => unreachable!("a restoration is answered by {other:?}"),
+    }
+}
+
+/// At 5: a=1 b=1 c=1 d=1. Then a is put with lease 8, b put with another value and back again, c deleted, e put: 10.
+fn changed() -> Store {
+    let mut store = Store::new();
+    for id in [7, 8] {
+        store.grant(id, 60).expect("granted");
+    }
+    for key in ["a", "b", "c", "d"] {
+        store.put_leased(key, "1", 7).expect("granted");
+    }
+    store.put_leased("a", "2", 8).expect("granted");
+    store.put("b", "2");
+    store.put("b", "1");
+    store.delete(key("c"));
+    store.put("e", "1");
+    store
+}
+
+/// Putting a moment back is an ordinary write, of one revision: what is the same is not touched, what was not there is
+/// deleted, and the history before it stays.
+#[test]
+fn a_moment_is_put_back_by_one_revision() {
+    let mut store = changed();
+    let watch = store.watch(KeyRange::ALL, 0);
+    assert_eq!(restore(&mut store, KeyRange::ALL, 5), Ok(11));
+    assert_eq!(store.take(watch), ["11 PUT a=1, PUT c=1, DELETE e"]);
+    assert_eq!(store.state(0), store.state(5));
+    assert_eq!((store.state(10), store.state(6)), ("a=2 b=1 d=1 e=1".to_owned(), "a=2 b=1 c=1 d=1".to_owned()));
+    assert_eq!((store.life("a", 0), store.life("b", 0)), (Some((2, 11, 3)), Some((3, 8, 3))), "a lives on");
+    assert_eq!((store.life("c", 0), store.life("d", 0)), (Some((11, 11, 1)), Some((5, 5, 1))), "c begins again");
+    assert_eq!(restore(&mut store, KeyRange::ALL, 5), Ok(11), "there is nothing left to do");
+    assert_eq!(restore(&mut store, KeyRange::ALL, 10), Ok(12), "and it can be undone");
+    assert_eq!(
+        (store.take(watch), store.state(0)),
+        (vec!["12 PUT a=2, PUT e=1, DELETE c".to_owned()], store.state(10))
+    );
+    store.reopen();
+    assert_eq!((store.state(0), store.state(11)), (store.state(10), store.state(5)));
+}
+
+/// A key keeps the lease it has, if that is not the one it had then; one that was gone has none: its lease may be gone
+/// too, and who held it does not expect the key back.
+#[test]
+fn a_moment_put_back_leaves_keys_with_their_leases() {
+    for restart in [false, true] {
+        let mut store = changed();
+        restore(&mut store, KeyRange::ALL, 5).expect("readable");
+        if restart {
+            store.reopen();
+        }
+        assert_eq!((store.keys_of(7), store.keys_of(8)), (vec!["d".to_owned()], vec!["a".to_owned()]));
+        store.revoke(7).expect("granted");
+        store.revoke(8).expect("granted");
+        assert_eq!(store.state(0), "b=1 c=1", "restart {restart}");
+    }
+}
+
+#[test]
+fn only_a_range_is_put_back_and_only_what_can_be_read() {
+    let mut store = changed();
+    assert_eq!((restore(&mut store, span("a", "c"), 5), store.state(0)), (Ok(11), "a=1 b=1 d=1 e=1".to_owned()));
+    assert_eq!((restore(&mut store, key("e"), 5), store.state(0)), (Ok(12), "a=1 b=1 d=1".to_owned()));
+    assert_eq!(restore(&mut store, key("none"), 5), Ok(12));
+    assert_eq!(restore(&mut store, KeyRange::ALL, 0), Ok(12), "now is as it is");
+    let snapshot = store.engine.snapshot(5).expect("readable");
+    store.compact(9).expect("not compacted before");
+    store.remove();
+    let rows = [
+        (key(""), 9, Err("INVALID_KEY")),
+        (KeyRange::ALL, 13, Err("FUTURE_REVISION")),
+        (KeyRange::ALL, 8, Err("COMPACTED")),
+        (KeyRange::ALL, snapshot, Ok(13)),
+    ];
+    for (keys, revision, expected) in rows {
+        assert_eq!(restore(&mut store, keys, revision), expected, "restore_to({revision})");
+    }
+    assert_eq!(store.state(0), "a=1 b=1 c=1 d=1");
+}
+
+/// It is refused whole if its puts do not fit; deletes alone fit always.
+#[test]
+fn a_moment_that_does_not_fit_is_not_put_back() {
+    let mut store = changed();
+    let bytes_max = store.engine.stats().bytes;
+    store.reopen_with(Limits { bytes_max, ..Limits::default() });
+    assert_eq!((restore(&mut store, KeyRange::ALL, 5), store.state(0)), (Err("QUOTA_EXCEEDED"), store.state(10)));
+    assert_eq!((restore(&mut store, span("b", "z"), 4), store.engine.revision()), (Err("QUOTA_EXCEEDED"), 10));
+    assert_eq!((restore(&mut store, from("d"), 4), store.state(0)), (Ok(11), "a=2 b=1".to_owned()));
+    // A put of c, whose name is counted already, beside two deletes.
+    let room = bytes_max + 2 * (57 + 1 + 16) + (57 + 2 + 16);
+    store.reopen_with(Limits { bytes_max: room - 1, ..Limits::default() });
+    assert_eq!(restore(&mut store, key("c"), 5), Err("QUOTA_EXCEEDED"));
+    store.reopen_with(Limits { bytes_max: room, ..Limits::default() });
+    assert_eq!(restore(&mut store, key("c"), 5), Ok(12));
 }

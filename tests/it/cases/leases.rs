@@ -224,10 +224,61 @@ fn deadlines_survive_restarts() {
     store.compact(4).expect("not compacted before");
     store.remove();
     store.reopen();
-    store.tick(8_000 + 5_999);
-    assert_eq!(store.state(0), "b=1", "a checkpoint keeps the renewed deadline");
+    store.tick(9_999);
+    assert_eq!(store.state(0), "b=1", "a checkpoint keeps the deadline");
     store.tick(1);
     assert_eq!(store.state(0), "");
+}
+
+/// etcd measures leases with a clock that cannot be set. The host's can: a lease found over by any request stays over
+/// when the clock jumps back before the tick that ends it, in the next engine too.
+#[test]
+fn a_clock_that_jumps_back_revives_no_lease() {
+    for restart in [false, true] {
+        let mut store = Store::new();
+        store.grant(7, 10).expect("granted");
+        store.grant(8, 60).expect("granted");
+        store.put_leased("a", "1", 7).expect("granted");
+        store.now_ms += 10_000;
+        store.put("b", "told the time");
+        store.now_ms -= 5_000;
+        if restart {
+            store.reopen();
+        }
+        assert_eq!(store.keep_alive(7), Err("LEASE_NOT_FOUND"), "restart {restart}");
+        let left = |id| store.engine.lease(LeaseId(id), store.now_ms).expect("granted").remaining_ms;
+        assert_eq!((left(7), left(8), store.engine.next_deadline()), (0, 55_000, Some(0)), "restart {restart}");
+        store.tick(0);
+        assert_eq!((store.engine.leases(), store.state(0).as_str()), (vec![LeaseId(8)], "b=told the time"));
+    }
+}
+
+/// A clock that was a year ahead: it ends what it finds, once; what is granted by it ends in its time when the clock is
+/// right again, not in a year, in the next engine neither.
+#[test]
+fn a_clock_that_was_ahead_lets_no_lease_live_for_ever() {
+    const YEAR_MS: u64 = 365 * 24 * 3600 * 1000;
+    for restart in [false, true] {
+        let mut store = Store::new();
+        store.grant(7, 10).expect("granted");
+        store.put_leased("a", "1", 7).expect("granted");
+        store.tick(YEAR_MS);
+        assert_eq!((store.engine.revision(), store.engine.leases()), (3, vec![]));
+        store.grant(7, 10).expect("the id is free again");
+        store.put_leased("a", "2", 7).expect("granted");
+        store.now_ms -= YEAR_MS;
+        if restart {
+            store.reopen();
+        }
+        store.tick(0);
+        assert_eq!(store.engine.next_deadline(), Some(store.now_ms + 10_000), "restart {restart}");
+        store.tick(9_999);
+        assert_eq!((store.keys_of(7), store.engine.revision()), (vec!["a".to_owned()], 4), "restart {restart}");
+        store.tick(1);
+        assert_eq!((store.engine.leases(), store.engine.revision()), (vec![], 5), "restart {restart}");
+        store.tick(YEAR_MS);
+        assert_eq!(store.engine.revision(), 5, "restart {restart}");
+    }
 }
 
 /// etcd answers a time to live of -1, and of 0 to a keep-alive, for a lease that is not there. Here it is said once, as

@@ -3,7 +3,7 @@
 
 use revkv::{Engine, KeyRange, Range};
 
-use super::script::{Blobs, Store, delete, from, key, nested, put, recover, revision_of, span};
+use super::script::{Blobs, Store, compare_with_reopened, delete, from, key, nested, put, recover, revision_of, span};
 
 /// etcd-io/etcd#6567, TestCompactAllAndRestore: compaction had removed the newest row, a tombstone, and a restart
 /// took the revision from the rows: it went back, and "now" was compacted.
@@ -281,20 +281,6 @@ fn ten_thousand_rows_come_back() {
     store.compact(store.engine.revision() / 2).expect("not compacted before");
     store.remove();
     compare_with_reopened(&store);
-}
-
-fn compare_with_reopened(store: &Store) {
-    let mut reopened = store.clone();
-    reopened.reopen();
-    let (was, is) = (store.engine.stats(), reopened.engine.stats());
-    assert_eq!((is.keys, is.revisions, is.bytes), (was.keys, was.revisions, was.bytes));
-    assert_eq!(reopened.engine.history(&Default::default()), store.engine.history(&Default::default()));
-    let (first, last) = (store.engine.compact_revision().max(1), store.engine.revision());
-    for revision in [first, first + 1, (first + last) / 2, last] {
-        assert_eq!(reopened.hash(revision), store.hash(revision), "at {revision}");
-        let range = Range { revision, ..Range::default() };
-        assert_eq!(reopened.engine.range(&range), store.engine.range(&range), "at {revision}");
-    }
 }
 
 /// etcd's TestV3HashRestart and TestKVSnapshot: a copy of what is stored is the same store.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use revkv::{
     Batch, Compare, CompareResult, CompareTarget, DeleteRange, Engine, EngineOptions, Error, Event, EventKind,
-    KeyRange, KeyValue, LeaseId, Limits, Op, Put, Range, Request, Response, Txn, TxnResponse, Watch, WatcherId,
+    KeyRange, KeyValue, LeaseId, Limits, Op, Put, Range, Ready, Request, Response, Txn, TxnResponse, Watch, WatcherId,
 };
 
 /// A failure is its code.
@@ -25,6 +25,7 @@ pub struct Store {
     pub blobs: Blobs,
     pub now_ms: u64,
     blob_bytes_max: usize,
+    limits: Limits,
 }
 
 impl Store {
@@ -35,8 +36,17 @@ impl Store {
 
     /// The same on a medium that takes blobs of so many bytes at most.
     pub fn with_blobs_of(blob_bytes_max: usize) -> Self {
-        let engine = recover(&Blobs::new(), blob_bytes_max).expect("nothing is stored");
-        Self { engine, blobs: Blobs::new(), now_ms: 1_000_000, blob_bytes_max }
+        Self::with(blob_bytes_max, Limits::default())
+    }
+
+    /// The same with other limits.
+    pub fn with_limits(limits: Limits) -> Self {
+        Self::with(BLOB_BYTES_MAX, limits)
+    }
+
+    fn with(blob_bytes_max: usize, limits: Limits) -> Self {
+        let engine = open(&Blobs::new(), blob_bytes_max, limits).expect("nothing is stored");
+        Self { engine, blobs: Blobs::new(), now_ms: 1_000_000, blob_bytes_max, limits }
     }
 
     /// `a`=1, `a`=2, ...: so many puts of one key, each a revision, from revision 2 on.
@@ -161,6 +171,11 @@ impl Store {
         shown(&self.engine.range(&range).expect("a readable revision").kvs)
     }
 
+    /// The keys of a range there now, the same.
+    pub fn state_of(&self, keys: KeyRange<'_>) -> String {
+        shown(&self.engine.range(&Range { keys, ..Range::default() }).expect("now").kvs)
+    }
+
     /// (create revision, mod revision, version) of a key at a revision (0: now).
     pub fn life(&self, key: &str, revision: u64) -> Option<(u64, u64, u64)> {
         let kv = self.engine.get(key.as_bytes(), revision).expect("a readable revision")?;
@@ -198,7 +213,13 @@ impl Store {
 
     /// Writes what is ready to the medium.
     pub fn flush(&mut self) {
-        let Some(ready) = self.engine.take_ready() else { return };
+        if let Some(ready) = self.engine.take_ready() {
+            self.write(ready);
+        }
+    }
+
+    /// Writes this to the medium, which confirms it.
+    pub fn write(&mut self, ready: Ready) {
         self.blobs.extend(ready.put.into_iter().map(|blob| (blob.id, blob.bytes)));
         for id in ready.delete.iter() {
             self.blobs.remove(id);
@@ -208,7 +229,7 @@ impl Store {
 
     /// Builds a new engine from what the medium holds. Watchers and snapshots are gone.
     pub fn crash(&mut self) {
-        self.engine = recover(&self.blobs, self.blob_bytes_max).expect("what the engine wrote");
+        self.engine = open(&self.blobs, self.blob_bytes_max, self.limits).expect("what the engine wrote");
         self.engine.check();
     }
 
@@ -217,15 +238,39 @@ impl Store {
         self.flush();
         self.crash();
     }
+
+    /// The same into an engine with other limits.
+    pub fn reopen_with(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.reopen();
+    }
 }
 
 /// An engine started from blobs.
 pub fn recover(blobs: &Blobs, blob_bytes_max: usize) -> Result<Engine, Error> {
-    let limits = Limits::default();
+    open(blobs, blob_bytes_max, Limits::default())
+}
+
+fn open(blobs: &Blobs, blob_bytes_max: usize, limits: Limits) -> Result<Engine, Error> {
     let mut engine = Engine::new(EngineOptions { incarnation: [7; 16], blob_bytes_max, limits });
     blobs.iter().try_for_each(|(id, bytes)| engine.recover(id, bytes))?;
     engine.start()?;
     Ok(engine)
+}
+
+/// A restart that loses nothing changes nothing.
+pub fn compare_with_reopened(store: &Store) {
+    let mut reopened = store.clone();
+    reopened.reopen();
+    let (was, is) = (store.engine.stats(), reopened.engine.stats());
+    assert_eq!((is.keys, is.revisions, is.bytes), (was.keys, was.revisions, was.bytes));
+    assert_eq!(reopened.engine.history(&Default::default()), store.engine.history(&Default::default()));
+    let (first, last) = (store.engine.compact_revision().max(1), store.engine.revision());
+    for revision in [first, last.min(first + 1), (first + last) / 2, last] {
+        assert_eq!(reopened.hash(revision), store.hash(revision), "at {revision}");
+        let range = Range { revision, ..Range::default() };
+        assert_eq!(reopened.engine.range(&range), store.engine.range(&range), "at {revision}");
+    }
 }
 
 /// "ok", or the code of the failure.

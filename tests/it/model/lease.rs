@@ -12,6 +12,14 @@ pub struct Lease {
 }
 
 impl Model {
+    /// Whoever is past the deadline has none any more, and nobody has more left than was granted.
+    pub fn tell(&mut self, now_ms: u64) {
+        for lease in self.leases.values_mut() {
+            let longest = now_ms + lease.ttl_seconds * 1000;
+            lease.deadline_ms = if lease.deadline_ms <= now_ms { 0 } else { lease.deadline_ms.min(longest) };
+        }
+    }
+
     pub fn grant(&mut self, id: i64, ttl_seconds: u64, now_ms: u64) -> Outcome<Answer> {
         if id == 0 || !(1..=TTL_SECONDS_MAX).contains(&ttl_seconds) {
             return Err("INVALID_ARGUMENT");
@@ -47,7 +55,10 @@ impl Model {
             revision: self.revision,
             exists: lease.is_some(),
             granted_ttl: lease.map_or(0, |lease| lease.ttl_seconds),
-            remaining_ms: lease.map_or(0, |lease| lease.deadline_ms as i64 - now_ms as i64),
+            remaining_ms: lease.map_or(0, |lease| {
+                let left = lease.deadline_ms as i64 - now_ms as i64;
+                left.clamp(0, lease.ttl_seconds as i64 * 1000)
+            }),
             keys: if lease.is_some() { self.attached(id) } else { Vec::new() },
         }
     }
@@ -63,6 +74,7 @@ impl Model {
         {
             self.revoke(id).expect("it was just listed");
         }
+        self.tell(now_ms);
     }
 
     fn attached(&self, id: i64) -> Vec<Bytes> {

@@ -36,6 +36,9 @@ impl<'w> Source<'w> {
     }
 
     pub fn step(&mut self) -> Step {
+        if self.setup.is_crowded() && self.one_in(20) {
+            return self.step_of_a_crowd();
+        }
         match self.rng.u32(0..100) {
             0..66 => Step::Op(self.op()),
             66..76 => Step::Take {
@@ -55,6 +58,15 @@ impl<'w> Source<'w> {
             97 => Step::Reopen,
             98 => Step::Crash,
             _ => Step::CrashWriting,
+        }
+    }
+
+    /// Now there are more watchers than the engine asks one by one, now so few that most it knows of are gone.
+    fn step_of_a_crowd(&mut self) -> Step {
+        match self.rng.u32(0..3) {
+            0 => Step::TakeAll,
+            1 if self.watchers > self.setup.watchers_max / 2 => Step::Disperse { left: self.rng.usize(0..20) },
+            _ => Step::Crowd((self.watchers..self.setup.watchers_max).map(|_| self.watch()).collect()),
         }
     }
 

@@ -10,6 +10,10 @@ const KEYS: [&[u8]; 12] =
     [b"a", b"a/1", b"a/2", b"a\xff", b"b", b"b/1", b"c", b"c/1", b"\0", b"\0\0", b"\xff", b"\xff\xff"];
 /// One seed in so many plays a long sequence.
 const LONG_EVERY: u64 = 1_000;
+/// One seed in so many has more watchers than the engine asks one by one when a key is written, which are 64, and leaves
+/// it with more that are gone.
+const CROWDED_EVERY: u64 = 50;
+const CROWD: usize = 160;
 /// More than one step of a compaction goes through at once.
 const LONG_KEYS: usize = 700;
 
@@ -44,11 +48,15 @@ impl Setup {
             value_bytes_max: 2_000,
             compaction_one_in: [1, 1, 4][rng.usize(0..3)],
             back: [4, 20, 100][rng.usize(0..3)],
-            watchers_max: [4, 12, 40][rng.usize(0..3)],
+            watchers_max: if seed.is_multiple_of(CROWDED_EVERY) { CROWD } else { [4, 12, 40][rng.usize(0..3)] },
             restart_one_in: if blob_bytes_max == 0 { 8 } else { [1, 3, 12][rng.usize(0..3)] },
             blob_bytes_max,
             limits: Self::limits(&mut rng),
         }
+    }
+
+    pub fn is_crowded(&self) -> bool {
+        self.watchers_max >= CROWD
     }
 
     /// Leaves by the dozen, keys by the hundred: a compaction takes many steps, and much happens between them.

@@ -64,6 +64,9 @@ impl Model {
     }
 
     pub fn perform(&mut self, op: &Op, now_ms: u64) -> Outcome<Answer> {
+        if op.is_request() {
+            self.tell(now_ms);
+        }
         match op {
             Op::Put(put) => self.put(put),
             Op::Range(range) => self.draft().range(range),

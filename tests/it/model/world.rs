@@ -7,7 +7,7 @@ use super::setup::Setup;
 use super::size::{Kept, Removal};
 use super::store::Model;
 use super::watch::Watcher;
-use crate::op::{Answer, Batch, Event, Keys, Op, Range};
+use crate::op::{Answer, Batch, Event, Keys, Op, Range, Watch};
 use crate::subject::{self, Driven, Subject};
 
 /// Of a long history, so many revisions are read, evenly spread.
@@ -23,8 +23,16 @@ pub enum Step {
         up_to: u64,
         events_max: usize,
     },
+    /// Takes from every watcher all that waits for it.
+    TakeAll,
     Cancel {
         watcher: usize,
+    },
+    /// Many watches begin at once.
+    Crowd(Vec<Watch>),
+    /// All but so many end at once, the oldest first.
+    Disperse {
+        left: usize,
     },
     /// The clock moves, unnoticed by the engine.
     Wait {
@@ -98,6 +106,16 @@ impl World {
                     self.take(id, *up_to, *events_max);
                 }
             }
+            Step::TakeAll => {
+                let ids: Vec<u32> = self.model.watchers.keys().copied().collect();
+                ids.into_iter().for_each(|id| self.take(id, 0, usize::MAX));
+            }
+            Step::Crowd(watches) => watches.iter().for_each(|watch| drop(self.ask(&Op::Watch(watch.clone())))),
+            Step::Disperse { left } => {
+                let ended = self.model.watchers.len().saturating_sub(*left);
+                let ids: Vec<u32> = self.model.watchers.keys().copied().take(ended).collect();
+                ids.into_iter().for_each(|id| self.cancel(id));
+            }
             Step::Cancel { watcher } => {
                 if let Some(id) = self.nth_watcher(*watcher) {
                     self.cancel(id);
@@ -149,6 +167,9 @@ impl World {
             self.model.removal = if self.removing { Removal::Running { bytes, refused } } else { Removal::Done };
             if got == Answer::error("TOO_LARGE") {
                 self.check_too_large(op);
+                if op.is_request() {
+                    self.model.tell(self.now_ms);
+                }
                 assert_eq!(self.standing(), before, "{op:?} failed and left a trace");
                 return got;
             }
@@ -178,10 +199,10 @@ impl World {
         assert!(late || !fits, "{op:?}\nexpected {whole:?}\n     got TOO_LARGE");
     }
 
-    /// What a request that fails must leave as it is.
+    /// What a request that fails must leave as it is: not the deadlines, which follow the time that is told with it.
     fn standing(&self) -> impl PartialEq + std::fmt::Debug + use<> {
         let engine = &self.driven.engine;
-        (engine.revision(), engine.compact_revision(), engine.stats(), engine.pending_watches(), engine.next_deadline())
+        (engine.revision(), engine.compact_revision(), engine.stats(), engine.pending_watches())
     }
 
     fn compact_step(&mut self) {
