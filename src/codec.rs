@@ -15,12 +15,8 @@ pub(crate) use bincode::{BorrowDecode, Encode};
 /// against it before it reserves memory for what is counted, and lets go of it as that is read: all the lists of a message
 /// together never reserve more.
 ///
-/// It is far above the largest request, so that larger ones may be allowed than are by default. Stored entries have no need for less: what they hold is numbers and borrowed bytes, no list, so that whatever
-/// is damaged in them nothing is reserved. Lists are in requests only, which the binding makes itself.
+/// It is far above the largest request, so that larger ones may be allowed than are by default.
 const DECODED_BYTES_MAX: usize = 64 << 20;
-
-/// The most bytes of keys and values that can be read back in one entry: what is left is for its numbers.
-pub(crate) const ENTRY_BYTES_MAX: usize = DECODED_BYTES_MAX - (1 << 10);
 
 const CONFIG: Configuration<LittleEndian, Fixint, Limit<DECODED_BYTES_MAX>> =
     bincode::config::standard().with_fixed_int_encoding().with_limit::<DECODED_BYTES_MAX>();

@@ -4,13 +4,13 @@
 //! [`WatchResponse`]): the engine reads no clock, does no I/O and calls nobody back. A committed transaction is followed,
 //! record by record, by the lessor, the watchers and the journal, in that order.
 
-use crate::codec::{self, BorrowDecode, Encode};
+use crate::codec::{BorrowDecode, Encode};
 use crate::error::Error;
-use crate::journal::{BLOB_BYTES_MIN, Entry, Journal, Ready, Recovery};
+use crate::journal::{BLOB_BYTES_MIN, Journal, Note, Ready, Recovery, Restore};
 use crate::lease::{self, LeaseInfo, Lessor};
 use crate::mvcc::{
     DeleteRange, DeleteRangeResponse, Difference, Event, Hash, History, KeyRange, KeyValue, LeaseId, Leases, Limits,
-    Put, PutResponse, Range, RangeResponse, Since, SinceResponse, Size, Store, Txn, TxnResponse,
+    Put, PutResponse, Range, RangeResponse, Record, Since, SinceResponse, Size, Store, Txn, TxnResponse,
 };
 use crate::watch::{Watch, WatchResponse, WatcherId, Watchers};
 
@@ -157,50 +157,32 @@ impl Engine {
         }
     }
 
-    /// Takes one stored blob. They must come with their ids ascending.
+    /// Takes one stored blob, in any order.
     ///
     /// # Errors
-    /// `CORRUPT` and `UNSUPPORTED_FORMAT` name the blob. The engine is of no use then.
+    /// `CORRUPT` and `UNSUPPORTED_FORMAT` name the blob. Without it, [`Engine::start`] fails.
     pub fn recover(&mut self, id: &str, bytes: &[u8]) -> Result<(), Error> {
-        let Some(batch) = self.recovery.push(id, bytes)? else { return Ok(()) };
-        let Self { store, lessor, .. } = self;
-        batch.each(id, |entry| match entry {
-            Entry::Record(record) => store.restore(&record, batch.through),
-            Entry::Compact { revision } => store.compact(revision).map_err(|_| "it compacts what it cannot"),
-            Entry::Compacted { revision } => store.restore_compacted(revision, batch.through),
-            Entry::Lease { id, ttl_seconds, deadline_ms } => lessor.restore(id, ttl_seconds, deadline_ms),
-            Entry::LeaseGone { id } => {
-                lessor.remove(id);
-                Ok(())
-            }
-        })?;
-        store.restore_current(batch.through);
-        Ok(())
+        self.recovery.push(id, bytes)
     }
 
     /// Ends the recovery. Leases whose deadline passed meanwhile end at the first [`Engine::tick`].
     ///
     /// # Errors
-    /// `CORRUPT` if the stored blobs stop inside a batch; `INVALID_ARGUMENT` if blobs could hold next to nothing, or a
-    /// request more than can be read back (64 MiB, less 1 KiB).
+    /// `CORRUPT` if stored blobs are missing or hold what nobody wrote, after which the engine is of no use;
+    /// `INVALID_ARGUMENT` if blobs could hold next to nothing.
     pub fn start(&mut self) -> Result<(), Error> {
-        if self.options.limits.request_bytes_max > codec::ENTRY_BYTES_MAX {
-            return Err(Error::InvalidArgument("a request that large could not be read back"));
+        let EngineOptions { incarnation, blob_bytes_max, .. } = self.options;
+        if (1..BLOB_BYTES_MIN).contains(&blob_bytes_max) {
+            return Err(Error::InvalidArgument("the medium's blobs are too small for the journal"));
         }
-        self.recovery.finish()?;
+        let Self { store, lessor, .. } = self;
+        let mut restoring = Restoring { store, lessor, compacted: 0, removed: 0 };
+        let recovered = std::mem::take(&mut self.recovery).finish(&mut restoring)?;
         for (key, lease) in self.store.leased() {
             self.lessor.attach(key, lease);
         }
         self.durable = self.store.current();
-        let recovery = std::mem::take(&mut self.recovery);
-        let EngineOptions { incarnation, blob_bytes_max, .. } = self.options;
-        match blob_bytes_max {
-            0 => {}
-            1..BLOB_BYTES_MIN => {
-                return Err(Error::InvalidArgument("the medium's blobs are too small for the journal"));
-            }
-            _ => self.journal = Some(Journal::new(&recovery, incarnation, blob_bytes_max)),
-        }
+        self.journal = (blob_bytes_max > 0).then(|| Journal::new(recovered, incarnation, blob_bytes_max));
         Ok(())
     }
 
@@ -317,15 +299,18 @@ impl Engine {
         }
     }
 
-    /// Takes one bounded step in removing what a compaction has made unreachable. `true`: there is more to do. After the
-    /// last step a checkpoint is ready to be written.
+    /// Takes one bounded step in removing what a compaction has made unreachable. `true`: there is more to do.
     pub fn compact_step(&mut self) -> bool {
         if !self.store.is_compacting() {
             return false;
         }
         let more = self.store.compact_step();
-        if !more {
-            self.checkpoint();
+        let forgotten = self.store.take_forgotten();
+        if let Some(journal) = &mut self.journal {
+            journal.forget(forgotten.into_iter());
+            if self.store.is_removed() {
+                journal.note(&Note::Removed { revision: self.store.compacted() });
+            }
         }
         more
     }
@@ -385,9 +370,13 @@ impl Engine {
         self.watchers.take(id, up_to, events_max, &self.store)
     }
 
-    /// What to write: all that was committed since the last call, as one batch.
+    /// What to write: all that was committed since the last call, and at most one step of rewriting what is stored, as one
+    /// batch. Call it until it gives nothing.
     pub fn take_ready(&mut self) -> Option<Ready> {
-        self.journal.as_mut()?.take_ready(self.store.current())
+        let Self { store, lessor, journal, .. } = self;
+        let compacted = (store.compacted() > 0).then(|| Note::Compact { revision: store.compacted() });
+        let removed = store.is_removed().then(|| Note::Removed { revision: store.compacted() });
+        journal.as_mut()?.take_ready(store, compacted.into_iter().chain(removed).chain(lessor.iter().map(lease_note)))
     }
 
     /// The host confirms that a [`Ready`] is written.
@@ -400,6 +389,7 @@ impl Engine {
         self.store.check();
         self.lessor.check(self.store.leased());
         self.watchers.check(&self.store);
+        self.journal.iter().for_each(Journal::check);
         assert!(self.durable <= self.store.current(), "more is durable than there is");
     }
 
@@ -412,9 +402,6 @@ impl Engine {
                 self.lessor.follow(&record, self.store.lease_before(&record));
             }
             self.watchers.follow(&record);
-            if let Some(journal) = &mut self.journal {
-                journal.push(&Entry::Record(record));
-            }
         }
         Ok(result)
     }
@@ -422,7 +409,7 @@ impl Engine {
     fn compact(&mut self, revision: u64) -> Result<Response, Error> {
         self.store.compact(revision)?;
         if revision > 0 {
-            self.push(&Entry::Compact { revision });
+            self.note(&Note::Compact { revision });
         }
         Ok(Response::Compact { revision: self.store.current() })
     }
@@ -442,13 +429,13 @@ impl Engine {
     fn set_lease(&mut self, id: LeaseId, ttl_seconds: u64, now_ms: u64) {
         let deadline_ms = lease::deadline(ttl_seconds, now_ms);
         self.lessor.set(id, ttl_seconds, deadline_ms);
-        self.push(&Entry::Lease { id, ttl_seconds, deadline_ms });
+        self.note(&Note::Lease { id, ttl_seconds, deadline_ms });
     }
 
     /// Lets the lessor know the time; what it moves for that is stored.
     fn tell(&mut self, now_ms: u64) {
         for (id, ttl_seconds, deadline_ms) in self.lessor.tell(now_ms) {
-            self.push(&Entry::Lease { id, ttl_seconds, deadline_ms });
+            self.note(&Note::Lease { id, ttl_seconds, deadline_ms });
         }
     }
 
@@ -457,47 +444,86 @@ impl Engine {
         let keys = self.lessor.keys(id)?;
         let revision = self.write(|store, _| Ok(store.delete_keys(keys.iter().map(|key| &**key))))?;
         self.lessor.remove(id);
-        self.push(&Entry::LeaseGone { id });
+        self.note(&Note::LeaseGone { id });
         Ok(Response::LeaseRevoke { revision })
     }
 
-    fn push(&mut self, entry: &Entry<'_>) {
+    fn note(&mut self, note: &Note<'_>) {
         if let Some(journal) = &mut self.journal {
-            journal.push(entry);
+            journal.note(note);
         }
     }
+}
 
-    /// Replaces the journal by what is kept.
-    fn checkpoint(&mut self) {
-        let Some(journal) = &mut self.journal else { return };
-        journal.begin_checkpoint();
-        journal.push(&Entry::Compacted { revision: self.store.compacted() });
-        for (id, ttl_seconds, deadline_ms) in self.lessor.iter() {
-            journal.push(&Entry::Lease { id, ttl_seconds, deadline_ms });
+fn lease_note((id, ttl_seconds, deadline_ms): (LeaseId, u64, u64)) -> Note<'static> {
+    Note::Lease { id, ttl_seconds, deadline_ms }
+}
+
+/// Puts store and lessor back to what the journal tells.
+struct Restoring<'e> {
+    store: &'e mut Store,
+    lessor: &'e mut Lessor,
+    compacted: u64,
+    removed: u64,
+}
+
+impl Restore for Restoring<'_> {
+    fn note(&mut self, note: &Note<'_>) -> Result<(), &'static str> {
+        match *note {
+            Note::Compact { revision } => self.compacted = self.compacted.max(revision),
+            Note::Removed { revision } => self.removed = self.removed.max(revision),
+            Note::Lease { id, ttl_seconds, deadline_ms } => self.lessor.restore(id, ttl_seconds, deadline_ms)?,
+            Note::LeaseGone { id } => self.lessor.remove(id),
+            Note::Dead { .. } => {}
         }
-        // Not what is left over for snapshots: they end with this process.
-        for record in self.store.records_from(0).filter(|record| self.store.keeps(record)) {
-            journal.push(&Entry::Record(record));
-        }
+        Ok(())
+    }
+
+    fn record(&mut self, record: &Record<'_>) -> Result<(), &'static str> {
+        self.store.restore(record, self.compacted)
+    }
+
+    fn end(&mut self, revision: u64) -> Result<(), &'static str> {
+        self.store.restore_end(revision, self.compacted, self.removed == self.compacted)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mvcc::{Record, Revision};
+    use crate::codec;
+    use crate::journal::sealed::{Piece, seal};
+    use crate::mvcc::Revision;
 
     fn put(main: u64, key: &'static [u8]) -> Record<'static> {
         let revision = Revision { main, sub: 0 };
         Record { revision, key, create_revision: main, version: 1, lease: LeaseId::NONE, value: b"" }
     }
 
-    /// Stores these entries as one batch with right checksums, and reads them back.
-    fn recovered(entries: &[Entry<'_>], through: u64) -> Result<Engine, Error> {
-        let mut journal = Journal::new(&Recovery::default(), [7; 16], 1024);
-        entries.iter().for_each(|entry| journal.push(entry));
+    fn packed<T: Encode>(values: &[T]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        values.iter().for_each(|value| codec::pack_into(value, &mut bytes));
+        bytes
+    }
+
+    /// A journal of these records and notes with right checksums, which reaches to a revision, read back.
+    fn recovered(records: &[Record<'_>], notes: &[Note<'_>], through: u64) -> Result<Engine, Error> {
+        let (records, notes) = (packed(records), packed(notes));
+        let to = Revision { main: through, sub: u32::MAX };
+        let piece = |sequence, is_notes, payload| Piece {
+            sequence,
+            epoch: 1,
+            is_notes,
+            first: 1,
+            last: 1,
+            to,
+            heads: [1, 1],
+            part: 0,
+            parts: 1,
+            payload,
+        };
         let mut engine = Engine::new(EngineOptions { blob_bytes_max: 1024, ..EngineOptions::default() });
-        for blob in journal.take_ready(through).expect("the first batch is always written").put {
+        for blob in seal(&[piece(1, false, &records), piece(2, true, &notes)]) {
             engine.recover(&blob.id, &blob.bytes)?;
         }
         engine.start().map(|()| engine)
@@ -507,36 +533,26 @@ mod tests {
     /// no seal, so what is read must be possible, or it is damage.
     #[test]
     fn what_no_request_can_have_written_is_damage() {
-        let lease = |id, ttl_seconds| Entry::Lease { id: LeaseId(id), ttl_seconds, deadline_ms: 0 };
-        let tombstone = Record::tombstone(Revision { main: 3, sub: 0 }, b"a");
+        let lease = |id, ttl_seconds| Note::Lease { id: LeaseId(id), ttl_seconds, deadline_ms: 0 };
+        let tombstone = |main| Record::tombstone(Revision { main, sub: 0 }, b"a");
         let rows = [
-            ("a put and a lease", vec![Entry::Record(put(2, b"a")), lease(1, 10)], 2, "ok"),
-            ("an empty key", vec![Entry::Record(put(2, b""))], 2, "CORRUPT"),
-            ("a put of version 0", vec![Entry::Record(Record { version: 0, ..put(2, b"a") })], 2, "CORRUPT"),
-            ("a version without end", vec![Entry::Record(Record { version: u64::MAX, ..put(2, b"a") })], 2, "CORRUPT"),
-            ("a delete with a value", vec![Entry::Record(Record { value: b"v", ..tombstone })], 3, "CORRUPT"),
-            (
-                "created after it changed",
-                vec![Entry::Record(Record { create_revision: 3, ..put(2, b"a") })],
-                2,
-                "CORRUPT",
-            ),
-            ("a record above the batch", vec![Entry::Record(put(3, b"a"))], 2, "CORRUPT"),
-            ("records that go back", vec![Entry::Record(put(3, b"a")), Entry::Record(put(2, b"b"))], 3, "CORRUPT"),
-            ("a revision without end", vec![], u64::MAX, "CORRUPT"),
-            ("a lease of id 0", vec![lease(0, 10)], 2, "CORRUPT"),
-            ("a lease for ever", vec![lease(1, u64::MAX)], 2, "CORRUPT"),
-            ("compacted ahead", vec![Entry::Compact { revision: 3 }], 2, "CORRUPT"),
-            ("a checkpoint ahead", vec![Entry::Compacted { revision: 3 }], 2, "CORRUPT"),
-            (
-                "a checkpoint in the middle",
-                vec![Entry::Record(put(2, b"a")), Entry::Compacted { revision: 2 }],
-                2,
-                "CORRUPT",
-            ),
+            ("a put and a lease", vec![put(2, b"a")], vec![lease(1, 10)], 2, "ok"),
+            ("an empty key", vec![put(2, b"")], vec![], 2, "CORRUPT"),
+            ("a version without end", vec![Record { version: u64::MAX, ..put(2, b"a") }], vec![], 2, "CORRUPT"),
+            ("a delete with a value", vec![Record { value: b"v", ..tombstone(3) }], vec![], 3, "CORRUPT"),
+            ("a key deleted twice", vec![put(2, b"a"), tombstone(3), tombstone(4)], vec![], 4, "CORRUPT"),
+            ("created after it changed", vec![Record { create_revision: 3, ..put(2, b"a") }], vec![], 2, "CORRUPT"),
+            ("a record behind the end", vec![put(3, b"a")], vec![], 2, "CORRUPT"),
+            ("records that go back", vec![put(3, b"a"), put(2, b"b")], vec![], 3, "CORRUPT"),
+            ("a revision without end", vec![], vec![], u64::MAX, "CORRUPT"),
+            ("a lease of id 0", vec![], vec![lease(0, 10)], 2, "CORRUPT"),
+            ("a lease for ever", vec![], vec![lease(1, u64::MAX)], 2, "CORRUPT"),
+            ("compacted", vec![], vec![Note::Compact { revision: 2 }], 2, "ok"),
+            ("compacted ahead", vec![], vec![Note::Compact { revision: 3 }], 2, "CORRUPT"),
+            ("no list of the dead", vec![], vec![Note::Dead { revisions: &[255] }], 2, "CORRUPT"),
         ];
-        for (name, entries, through, expected) in rows {
-            let code = recovered(&entries, through).map_or_else(
+        for (name, records, notes, through, expected) in rows {
+            let code = recovered(&records, &notes, through).map_or_else(
                 |error| error.code(),
                 |engine| {
                     engine.check();

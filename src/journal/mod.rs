@@ -1,39 +1,39 @@
-//! The journal: what was committed, written in pieces that can be read back.
+//! The journal: the history, written in pieces that can be read back.
 //!
-//! Committed entries gather until the host takes them: one batch, written whole or not at all, of blobs no larger than
-//! the medium allows. Confirmed batches make revisions durable. When a compaction has finished, a *checkpoint* replaces
-//! every blob before it by what is kept; it costs as much as the store is large.
+//! There are two streams. *Records* is the revision tree, piece by piece: a commit appends the records since the last
+//! one. *Notes* is the little that is no record: compactions, leases, which stored records have been forgotten. Each
+//! stream is a row of pieces that take its positions from 1 on without a hole; what rewrites pieces puts one in the place
+//! of some, with their positions. So whatever was merged, a missing piece shows.
+//!
+//! ```text
+//! records   [1 ........ 190] [191 ... 340] [341] [342] [343]      joined, joined, three commits
+//! notes     [1 ... 17] [18] [19]
+//! ```
+//!
+//! The host takes a [`Ready`] and writes it as one batch, whole or not at all. Beside what was committed it holds at most
+//! one step of rewriting, of at most one blob of records, generated from memory: nothing is read back.
 
+mod blob;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod note;
+mod pieces;
 mod recovery;
-mod segment;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod sealed;
 
-use crate::codec::{BorrowDecode, Encode, pack_into};
-use crate::mvcc::{LeaseId, Record};
+use crate::codec::{self, Encode};
+use crate::mvcc::{Revision, Store};
 
-pub(crate) use recovery::Recovery;
-use segment::{HEADER_BYTES, Header};
+use blob::{HEADER_BYTES, Header, Stream, TAIL_OWN, blob_id};
+pub(crate) use note::Note;
+use pieces::{Piece, Pieces};
+pub(crate) use recovery::{Recovered, Recovery, Restore};
 
 /// The smallest blob size that leaves room for a useful piece of an entry.
 pub(crate) const BLOB_BYTES_MIN: usize = HEADER_BYTES + 256;
 
-/// One thing that happened, in the order it happened.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, BorrowDecode)]
-pub(crate) enum Entry<'a> {
-    /// A change of a key.
-    Record(Record<'a>),
-    /// History before this revision may be forgotten.
-    Compact { revision: u64 },
-    /// It has been: what follows holds nothing that this compaction removes.
-    Compacted { revision: u64 },
-    /// A lease was granted, or its deadline moved.
-    Lease { id: LeaseId, ttl_seconds: u64, deadline_ms: u64 },
-    /// A lease is gone.
-    LeaseGone { id: LeaseId },
-}
-
-/// One stored piece.
+/// One stored blob.
 #[derive(Debug, Clone, PartialEq, Eq, Encode)]
 pub struct Blob {
     /// 16 hex digits, ascending in the order written.
@@ -55,33 +55,38 @@ pub struct Ready {
     pub delete: Vec<String>,
 }
 
-/// The end of the journal that is being written.
+/// What is stored, and what is about to be.
 #[derive(Debug, Clone)]
 pub(crate) struct Journal {
     blob_bytes_max: usize,
     incarnation: [u8; 16],
     epoch: u64,
-    /// Of the last blob: its number, and the checksum that the next one is chained to.
+    /// The number of the last blob.
     sequence: u64,
-    chain: u64,
-    /// Every blob that holds something.
-    live: Vec<String>,
+    records: Pieces,
+    notes: Pieces,
+    /// The payload bytes of the notes when they were last written anew.
+    notes_bytes: usize,
+    /// The notes of the batch that gathers. Its records are in the tree.
     gathered: Vec<u8>,
-    replaced: Vec<String>,
-    /// The first batch is written even if it holds nothing: its blob claims the storage for this epoch, and no other
-    /// writer can have put a blob under its id.
+    /// Blobs of a journal that this one replaces.
+    replaced: Vec<u64>,
+    /// The first batch is written even if it holds nothing: it claims the storage for this epoch, and no other writer can
+    /// have put a blob under its id.
     claimed: bool,
 }
 
 impl Journal {
-    pub fn new(recovery: &Recovery, incarnation: [u8; 16], blob_bytes_max: usize) -> Self {
+    /// Goes on from what was recovered. `incarnation` names this life of the store if nothing was.
+    pub fn new(recovered: Recovered, incarnation: [u8; 16], blob_bytes_max: usize) -> Self {
         Self {
             blob_bytes_max,
-            incarnation: recovery.incarnation().unwrap_or(incarnation),
-            epoch: recovery.epoch() + 1,
-            sequence: recovery.sequence(),
-            chain: recovery.chain(),
-            live: recovery.blobs().to_vec(),
+            incarnation: recovered.incarnation.unwrap_or(incarnation),
+            epoch: recovered.epoch + 1,
+            sequence: recovered.sequence,
+            notes_bytes: recovered.notes.bytes(),
+            records: recovered.records,
+            notes: recovered.notes,
             gathered: Vec::new(),
             replaced: Vec::new(),
             claimed: false,
@@ -92,47 +97,152 @@ impl Journal {
         self.epoch
     }
 
-    /// Adds an entry to the batch that gathers.
-    pub fn push(&mut self, entry: &Entry<'_>) {
-        pack_into(entry, &mut self.gathered);
+    /// Adds a note to the batch that gathers.
+    pub fn note(&mut self, note: &Note<'_>) {
+        codec::pack_into(note, &mut self.gathered);
     }
 
-    /// Begins anew: the entries pushed from here on replace everything written and gathered before.
-    pub fn begin_checkpoint(&mut self) {
-        self.gathered.clear();
-        self.replaced.append(&mut self.live);
-        self.chain = segment::CHAIN_START;
+    /// Follows records that compaction has forgotten: those that are stored count as dead.
+    pub fn forget(&mut self, forgotten: impl Iterator<Item = (Revision, usize)>) {
+        let stored: Vec<Revision> = forgotten
+            .filter(|(revision, bytes)| self.records.forget(*revision, *bytes))
+            .map(|(revision, _)| revision)
+            .collect();
+        if !stored.is_empty() {
+            self.note(&Note::Dead { revisions: &note::pack_revisions(stored.iter()) });
+        }
     }
 
-    /// What has gathered, cut into blobs. `through` is the store's revision.
-    pub fn take_ready(&mut self, through: u64) -> Option<Ready> {
-        if self.claimed && self.gathered.is_empty() && self.replaced.is_empty() {
+    /// What was committed since the last call, and one step of rewriting if one is due. `all_notes` gives every note that
+    /// still means something, but for the dead.
+    pub fn take_ready<'n>(&mut self, store: &Store, all_notes: impl Iterator<Item = Note<'n>>) -> Option<Ready> {
+        let mut batch = Batch::default();
+        self.rewrite_records(store, &mut batch);
+        self.commit_records(store, &mut batch);
+        self.commit_notes(store, all_notes, &mut batch);
+        if batch.pieces.is_empty() {
             return None;
         }
         self.claimed = true;
-        let payload = std::mem::take(&mut self.gathered);
-        let piece_bytes = self.blob_bytes_max - HEADER_BYTES;
-        let parts = u32::try_from(payload.len().div_ceil(piece_bytes).max(1)).expect("a batch has few parts");
-        let mut pieces = payload.chunks(piece_bytes);
-        let put = (0..parts).map(|part| self.blob(pieces.next().unwrap_or_default(), part, parts, through)).collect();
-        Some(Ready { through, epoch: self.epoch, put, delete: std::mem::take(&mut self.replaced) })
+        batch.delete.append(&mut self.replaced);
+        let put = self.seal(batch.pieces);
+        let delete = batch.delete.into_iter().map(blob_id).collect();
+        Some(Ready { through: store.current(), epoch: self.epoch, put, delete })
     }
 
-    fn blob(&mut self, piece: &[u8], part: u32, parts: u32, through: u64) -> Blob {
-        self.sequence += 1;
-        let header = Header {
-            incarnation: self.incarnation,
-            epoch: self.epoch,
-            sequence: self.sequence,
-            chain: self.chain,
-            part,
-            parts,
-            through,
-        };
-        let (bytes, chain) = header.seal(piece);
-        self.chain = chain;
-        let id = segment::blob_id(self.sequence);
-        self.live.push(id.clone());
-        Blob { id, bytes }
+    fn piece_bytes(&self) -> usize {
+        self.blob_bytes_max - HEADER_BYTES
     }
+
+    fn rewrite_records(&mut self, store: &Store, batch: &mut Batch) {
+        let Some(due) = self.records.take_due(self.piece_bytes()) else { return };
+        let after = self.records.before(due.start).to;
+        let Piece { last, to, tail, .. } = self.records.get(due.clone())[due.len() - 1];
+        let mut payload = Vec::new();
+        store.packed_within(after, to).for_each(|(_, packed)| payload.extend_from_slice(packed));
+        let piece = Piece::new(last, to, tail, payload.len());
+        batch.delete.extend(self.records.replace(due, piece));
+        batch.pieces.push(Planned { stream: Stream::Records, last, payload });
+    }
+
+    /// One piece for each blob that the new records fill; one that is too large for a blob is a piece of its own.
+    fn commit_records(&mut self, store: &Store, batch: &mut Batch) {
+        let now = Revision { main: store.current(), sub: u32::MAX };
+        if self.records.to() >= now {
+            return;
+        }
+        let (mut payload, mut to) = (Vec::new(), self.records.to());
+        for (revision, packed) in store.packed_within(to, now) {
+            if !payload.is_empty() && payload.len() + packed.len() > self.piece_bytes() {
+                self.append(Stream::Records, to, std::mem::take(&mut payload), batch);
+            }
+            payload.extend_from_slice(packed);
+            to = revision;
+        }
+        self.append(Stream::Records, now, payload, batch);
+    }
+
+    /// Notes are written anew when they have come to three times what was left of them the last time, and a blob.
+    fn commit_notes<'n>(&mut self, store: &Store, all: impl Iterator<Item = Note<'n>>, batch: &mut Batch) {
+        let claims = !self.claimed && batch.pieces.is_empty();
+        if self.gathered.is_empty() && !claims {
+            return;
+        }
+        let to = Revision::first_of(store.current());
+        let mut payload = std::mem::take(&mut self.gathered);
+        if self.notes.bytes() + payload.len() <= 3 * self.notes_bytes + self.piece_bytes() {
+            return self.append(Stream::Notes, to, payload, batch);
+        }
+        payload.clear();
+        all.for_each(|note| codec::pack_into(&note, &mut payload));
+        for piece in self.records.iter().filter(|piece| !piece.dead.is_empty()) {
+            codec::pack_into(&Note::Dead { revisions: &note::pack_revisions(piece.dead.iter()) }, &mut payload);
+        }
+        self.notes_bytes = payload.len();
+        let last = self.notes.head() + 1;
+        let piece = Piece::new(last, to, TAIL_OWN, payload.len());
+        batch.delete.extend(self.notes.replace(0..self.notes.len(), piece));
+        batch.pieces.push(Planned { stream: Stream::Notes, last, payload });
+    }
+
+    fn append(&mut self, stream: Stream, to: Revision, payload: Vec<u8>, batch: &mut Batch) {
+        let pieces = self.pieces(stream);
+        let last = pieces.head() + 1;
+        pieces.push(Piece::new(last, to, TAIL_OWN, payload.len()));
+        batch.pieces.push(Planned { stream, last, payload });
+    }
+
+    /// In the order of the plan, because a piece is chained to what the one before was sealed with.
+    fn seal(&mut self, planned: Vec<Planned>) -> Vec<Blob> {
+        let mut blobs = Vec::new();
+        let heads = [self.records.head(), self.notes.head()];
+        for Planned { stream, last, payload } in planned {
+            let (piece_bytes, incarnation, epoch) = (self.piece_bytes(), self.incarnation, self.epoch);
+            let first_blob = self.sequence + 1;
+            let parts = u32::try_from(payload.len().div_ceil(piece_bytes).max(1)).expect("a piece has few parts");
+            self.sequence += u64::from(parts);
+            let (before, piece) = self.pieces(stream).find(last);
+            let (first, chain, tail) = (before.first, before.chain, piece.tail);
+            let mut chunks = payload.chunks(piece_bytes);
+            for (part, sequence) in (0..parts).zip(first_blob..) {
+                let to = piece.to;
+                let header =
+                    Header { incarnation, epoch, sequence, stream, first, last, to, chain, tail, heads, part, parts };
+                let (bytes, checksum) = header.seal(chunks.next().unwrap_or_default());
+                blobs.push(Blob { id: blob_id(sequence), bytes });
+                if tail == TAIL_OWN {
+                    piece.tail = checksum;
+                }
+            }
+            piece.blobs = first_blob..first_blob + u64::from(parts);
+        }
+        blobs
+    }
+
+    fn pieces(&mut self, stream: Stream) -> &mut Pieces {
+        match stream {
+            Stream::Records => &mut self.records,
+            Stream::Notes => &mut self.notes,
+        }
+    }
+
+    /// Asserts the invariants of both streams.
+    pub fn check(&self) {
+        self.records.check();
+        self.notes.check();
+    }
+}
+
+/// A batch that is being put together.
+#[derive(Default)]
+struct Batch {
+    pieces: Vec<Planned>,
+    delete: Vec<u64>,
+}
+
+/// A piece that is in its stream already, but for what it is sealed with.
+struct Planned {
+    stream: Stream,
+    last: u64,
+    payload: Vec<u8>,
 }

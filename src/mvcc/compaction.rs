@@ -58,13 +58,14 @@ impl Store {
     }
 
     fn thin_leaves(&mut self, mut from: Revision) -> Option<Revision> {
-        let Self { tree, index, compacted, .. } = self;
+        let Self { tree, index, compacted, forgotten, .. } = self;
         for _ in 0..LEAVES_PER_STEP {
-            let thinned = tree.thin(from, *compacted, |record| {
+            let mut thinned = tree.thin(from, *compacted, |record| {
                 let listed = || index.get(record.key).is_some_and(|index| index.find(record.revision).is_some());
                 record.revision.main > *compacted || listed()
             })?;
             from = thinned.after;
+            forgotten.append(&mut thinned.dropped);
             tree.put_back(thinned, |record, place| index.relocate(record, place));
         }
         Some(from)

@@ -58,6 +58,8 @@ pub(super) struct Thinned {
     kept: Leaf,
     /// Where to go on.
     pub after: Revision,
+    /// The records dropped, and their packed bytes.
+    pub dropped: Vec<(Revision, usize)>,
 }
 
 impl Default for RevisionTree {
@@ -123,6 +125,13 @@ impl RevisionTree {
         self.leaves_from(from).flat_map(move |leaf| leaf.iter_from(from))
     }
 
+    /// The packed records behind `after`, up to `to`, ascending.
+    pub fn packed_within(&self, after: Revision, to: Revision) -> impl Iterator<Item = (Revision, &[u8])> {
+        let from = Revision { sub: after.sub.saturating_add(1), ..after };
+        let packed = self.leaves_from(from).flat_map(move |leaf| leaf.packed_from(from));
+        packed.skip_while(move |(revision, _)| *revision <= after).take_while(move |(revision, _)| *revision <= to)
+    }
+
     /// The newest revision there is a record of.
     pub fn newest(&self) -> Option<Revision> {
         self.order.last().map(|listed| listed.last)
@@ -154,11 +163,15 @@ impl RevisionTree {
         let Listed { last, leaf } = *self.order.get(listed)?;
         let leaf = &self.leaves[leaf as usize];
         leaf.first().filter(|first| first.main <= main)?;
-        let mut kept = Leaf::default();
-        for record in leaf.iter().filter(keep) {
-            kept.append(&record);
+        let (mut kept, mut dropped) = (Leaf::default(), Vec::new());
+        for (record, (revision, packed)) in leaf.iter().zip(leaf.packed_from(Revision::first_of(0))) {
+            if keep(&record) {
+                kept.append(&record);
+            } else {
+                dropped.push((revision, packed.len()));
+            }
         }
-        Some(Thinned { listed, kept, after: Revision { sub: last.sub + 1, ..last } })
+        Some(Thinned { listed, kept, after: Revision { sub: last.sub + 1, ..last }, dropped })
     }
 
     /// Puts back what is left of a leaf: in its own place, or joined to the leaf before when both fit in one. Tells of
@@ -276,6 +289,13 @@ impl Leaf {
 
     fn iter_from(&self, from: Revision) -> impl Iterator<Item = Record<'_>> {
         self.starts[self.place_of(from)..].iter().map(|start| self.record(*start))
+    }
+
+    fn packed_from(&self, from: Revision) -> impl Iterator<Item = (Revision, &[u8])> {
+        let ends =
+            self.starts[1.min(self.starts.len())..].iter().map(|start| usize::from(*start)).chain([self.bytes.len()]);
+        let packed = self.starts.iter().zip(ends).skip(self.place_of(from));
+        packed.map(|(start, end)| (self.revision(*start), &self.bytes[usize::from(*start)..end]))
     }
 
     fn first(&self) -> Option<Revision> {

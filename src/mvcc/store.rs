@@ -35,6 +35,7 @@ pub(crate) struct Store {
     /// The revisions of the snapshots held, ascending, one entry each.
     pub(super) pins: Vec<u64>,
     pub(super) limits: Limits,
+    pub(super) forgotten: Vec<(Revision, usize)>,
 }
 
 impl Default for Store {
@@ -47,7 +48,16 @@ impl Store {
     /// A fresh store is at revision 1, so that "watch from the first revision" can be said.
     pub fn new(limits: Limits) -> Self {
         let (index, tree) = (Index::default(), RevisionTree::default());
-        Self { index, tree, current: 1, compacted: 0, compaction: None, pins: Vec::new(), limits }
+        Self {
+            index,
+            tree,
+            current: 1,
+            compacted: 0,
+            compaction: None,
+            pins: Vec::new(),
+            limits,
+            forgotten: Vec::new(),
+        }
     }
 
     pub fn current(&self) -> u64 {
@@ -206,8 +216,8 @@ impl Store {
         Ok(RangeResponse { revision, count, more, kvs })
     }
 
-    /// Adds a record read from storage, from a batch that reaches to revision `through`. They must come in order.
-    pub fn restore(&mut self, record: &Record<'_>, through: u64) -> Result<(), &'static str> {
+    /// Adds a record read from storage that was compacted at `compacted`. They must come in order.
+    pub fn restore(&mut self, record: &Record<'_>, compacted: u64) -> Result<(), &'static str> {
         if self.tree.newest().is_some_and(|newest| newest >= record.revision) {
             return Err("a record is not above the one before it");
         }
@@ -219,31 +229,45 @@ impl Store {
         if tombstone && *record != Record::tombstone(revision, key) {
             return Err("a delete has a value, or what only a put has");
         }
-        if version > REVISION_MAX || revision.main > through {
+        if version > REVISION_MAX || revision.main > REVISION_MAX {
             return Err("a record has a number larger than the revisions there are");
         }
-        if tombstone && self.index.get(key).is_some_and(|index| !index.is_alive()) {
+        // Below, what lay between two deletes may have been forgotten, and a snapshot have kept them.
+        if tombstone && revision.main > compacted && self.index.get(key).is_some_and(|index| !index.is_alive()) {
             return Err("a key is deleted twice");
         }
         let place = self.tree.append(record);
         self.index.push(key, |_| Change::new(revision, tombstone, place));
-        self.current = self.current.max(record.revision.main);
         Ok(())
     }
 
-    /// Takes the current revision up to what storage says it was: compaction may have removed the newest records.
-    pub fn restore_current(&mut self, current: u64) {
-        self.current = self.current.max(current);
-    }
-
-    /// Takes on the compact revision of a storage that holds nothing the compaction removes.
-    pub fn restore_compacted(&mut self, compacted: u64, through: u64) -> Result<(), &'static str> {
-        if self.tree.newest().is_some() || self.compacted > 0 || compacted > through {
-            return Err("a checkpoint begins in the middle");
+    /// Ends the restoring: the storage reaches to revision `current` and was compacted at `compacted`, which is done with
+    /// or has to be done again.
+    pub fn restore_end(&mut self, current: u64, compacted: u64, is_removed: bool) -> Result<(), &'static str> {
+        if self.tree.newest().is_some_and(|newest| newest.main > current) || compacted > current {
+            return Err("something is above the revision it reaches to");
         }
+        self.current = self.current.max(current);
         self.compacted = compacted;
-        self.restore_current(compacted);
+        if compacted > 0 && !is_removed {
+            self.begin_removal();
+        }
         Ok(())
+    }
+
+    /// The packed records behind revision `after`, up to `to`, ascending, as they are kept.
+    pub fn packed_within(&self, after: Revision, to: Revision) -> impl Iterator<Item = (Revision, &[u8])> {
+        self.tree.packed_within(after, to)
+    }
+
+    /// What compaction has forgotten since the last call: records, ascending in each pass, and their packed bytes.
+    pub fn take_forgotten(&mut self) -> Vec<(Revision, usize)> {
+        std::mem::take(&mut self.forgotten)
+    }
+
+    /// Whether nothing is left of what the compaction makes unreachable, not even for a snapshot.
+    pub fn is_removed(&self) -> bool {
+        self.compaction.is_none() && self.pins.first().is_none_or(|pin| *pin >= self.compacted)
     }
 
     /// Whether a compaction still has history to remove.

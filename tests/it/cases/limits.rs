@@ -133,21 +133,6 @@ fn a_request_may_be_as_large_as_the_limit_and_no_larger() {
     }
 }
 
-/// What is stored is read back under a limit of its own, and a store that took more would lose it.
-#[test]
-fn no_request_may_be_larger_than_what_can_be_read_back() {
-    let request_bytes_max = (64 << 20) - (1 << 10);
-    let limits = |request_bytes_max| Limits { request_bytes_max, ..Limits::default() };
-    let mut engine = Engine::new(EngineOptions { limits: limits(request_bytes_max + 1), ..EngineOptions::default() });
-    assert_eq!(code(engine.start()), "INVALID_ARGUMENT");
-    let mut store = Store::with_limits(limits(request_bytes_max));
-    let value = "v".repeat(request_bytes_max - 1);
-    assert_eq!(store.put("a", &value), 2);
-    store.reopen();
-    let stored = store.engine.get(b"a", 0).expect("now").expect("it was put");
-    assert!(*stored.value == *value.as_bytes(), "the value is another");
-}
-
 /// Ten keys that are answered with 200 bytes each, where 1,000 may be answered. An answer that is too large is found
 /// while it is made, which changes nothing: what was done by then is taken back.
 #[test]

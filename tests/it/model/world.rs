@@ -74,7 +74,7 @@ pub struct World {
     durable: u64,
     /// The engine has not come to the end with removing old history.
     removing: bool,
-    /// What is written or gathered for the medium asks for a removal, and no checkpoint has followed.
+    /// What is written or gathered for the medium asks for a removal, and does not say that it is done.
     compacts: bool,
     watchers_made: u32,
     played: usize,
@@ -209,7 +209,8 @@ impl World {
         let before = self.driven.engine.stats();
         let more = self.driven.engine.compact_step();
         if self.removing {
-            (self.removing, self.compacts) = (more, more && self.compacts);
+            let pinned = self.model.pins.iter().any(|pin| *pin < self.model.compact_revision);
+            (self.removing, self.compacts) = (more, self.compacts && (more || pinned));
         } else {
             assert!(!more && self.driven.engine.stats() == before, "there was nothing to remove");
         }
@@ -292,11 +293,10 @@ impl World {
     }
 
     fn write(&mut self) {
-        if let Some(ready) = self.driven.engine.take_ready() {
+        while let Some(ready) = self.driven.engine.take_ready() {
             assert!(self.medium.is_there(), "nothing is stored without a medium");
             self.medium.write(ready, &self.model, self.compacts);
         }
-        assert!(self.driven.engine.take_ready().is_none(), "everything was taken");
     }
 
     fn confirm(&mut self, through: u64) {
