@@ -6,7 +6,7 @@
 
 use crate::codec::{BorrowDecode, Encode};
 use crate::error::Error;
-use crate::journal::{BLOB_BYTES_MIN, Journal, Note, Ready, Recovery, Restore};
+use crate::journal::{BLOB_BYTES_MIN, Journal, Note, Ready, Recovery, Restore, restore_backup};
 use crate::lease::{self, LeaseInfo, Lessor};
 use crate::mvcc::{
     DeleteRange, DeleteRangeResponse, Difference, Event, Hash, History, KeyRange, KeyValue, LeaseId, Leases, Limits,
@@ -374,9 +374,60 @@ impl Engine {
     /// batch. Call it until it gives nothing.
     pub fn take_ready(&mut self) -> Option<Ready> {
         let Self { store, lessor, journal, .. } = self;
-        let compacted = (store.compacted() > 0).then(|| Note::Compact { revision: store.compacted() });
-        let removed = store.is_removed().then(|| Note::Removed { revision: store.compacted() });
-        journal.as_mut()?.take_ready(store, compacted.into_iter().chain(removed).chain(lessor.iter().map(lease_note)))
+        journal.as_mut()?.take_ready(store, notes(store, lessor))
+    }
+
+    /// Everything as it is at a revision (0: now), with all that is kept of its history or only what is seen there, in
+    /// bytes that [`Engine::restore`] takes. Leases are those there are now.
+    ///
+    /// # Errors
+    /// `COMPACTED`, `FUTURE_REVISION`.
+    pub fn backup(&self, revision: u64, history: bool) -> Result<Vec<u8>, Error> {
+        let Self { store, lessor, .. } = self;
+        let incarnation = self.journal.as_ref().map_or(self.options.incarnation, Journal::incarnation);
+        if history {
+            let revision = store.unpinned(revision)?;
+            return Ok(Journal::backup(incarnation, store, revision, true, notes(store, lessor)));
+        }
+        let revision = store.readable(revision)?;
+        let compacted = [Note::Compact { revision }, Note::Removed { revision }].into_iter();
+        let notes = compacted.chain(lessor.iter().map(lease_note));
+        Ok(Journal::backup(incarnation, store, revision, false, notes))
+    }
+
+    /// Replaces everything by a backup, which begins another life of the store under this name: 16 random bytes. The whole
+    /// backup is checked first. Watches end with `RESTORED`, snapshots are released. What was stored is replaced by the
+    /// next [`Ready`].
+    ///
+    /// # Errors
+    /// `CORRUPT` and `UNSUPPORTED_FORMAT`, and nothing has changed.
+    pub fn restore(&mut self, backup: &[u8], incarnation: [u8; 16]) -> Result<(), Error> {
+        let (mut store, mut lessor) = (Store::new(self.options.limits), Lessor::default());
+        restore_backup(backup, &mut Restoring { store: &mut store, lessor: &mut lessor, compacted: 0, removed: 0 })?;
+        for (key, lease) in store.leased() {
+            lessor.attach(key, lease);
+        }
+        (self.store, self.lessor) = (store, lessor);
+        self.watchers.end_all();
+        self.options.incarnation = incarnation;
+        self.durable = 0;
+        self.journal = self.journal.take().map(|journal| journal.anew(&journal.stored(), Some(incarnation)));
+        Ok(())
+    }
+
+    /// Goes on after a failure of the medium, which left open what is stored: `found` is an engine that has recovered it
+    /// anew, was started, and has taken nothing. Everything is written again by the next [`Ready`], in a new epoch.
+    ///
+    /// # Errors
+    /// `NOT_LEADER` if another store has written since.
+    pub fn heal(&mut self, found: Self) -> Result<(), Error> {
+        let Some((journal, found)) = self.journal.as_ref().zip(found.journal) else { return Ok(()) };
+        let found = found.stored();
+        if !journal.has_written(&found) {
+            return Err(Error::NotLeader);
+        }
+        self.journal = Some(journal.anew(&found, None));
+        Ok(())
     }
 
     /// The host confirms that a [`Ready`] is written.
@@ -453,6 +504,14 @@ impl Engine {
             journal.note(note);
         }
     }
+}
+
+/// Every note that still means something, but for the dead.
+fn notes<'e>(store: &Store, lessor: &'e Lessor) -> impl Iterator<Item = Note<'static>> + use<'e> {
+    let revision = store.compacted();
+    let compacted = (revision > 0).then_some(Note::Compact { revision });
+    let removed = store.is_removed().then_some(Note::Removed { revision });
+    compacted.into_iter().chain(removed).chain(lessor.iter().map(lease_note))
 }
 
 fn lease_note((id, ttl_seconds, deadline_ms): (LeaseId, u64, u64)) -> Note<'static> {

@@ -62,6 +62,10 @@ pub enum Error {
         /// The id asked for.
         id: i64,
     },
+    /// The content was replaced by a backup; a watch on what was there ends.
+    Restored,
+    /// Another store has written to the medium since.
+    NotLeader,
     /// A stored blob does not verify: what was found where.
     Corrupt {
         /// The blob's id.
@@ -98,6 +102,8 @@ impl Error {
             Error::QuotaExceeded { .. } => "QUOTA_EXCEEDED",
             Error::LeaseNotFound { .. } => "LEASE_NOT_FOUND",
             Error::LeaseExists { .. } => "LEASE_EXISTS",
+            Error::Restored => "RESTORED",
+            Error::NotLeader => "NOT_LEADER",
             Error::Corrupt { .. } => "CORRUPT",
             Error::UnsupportedFormat { .. } => "UNSUPPORTED_FORMAT",
         }
@@ -132,6 +138,8 @@ impl fmt::Display for Error {
             }
             Error::LeaseNotFound { id } => write!(f, "lease {id} is not there: it was never granted, or it is gone"),
             Error::LeaseExists { id } => write!(f, "lease {id} is granted already: choose another id"),
+            Error::Restored => f.write_str("the store's content was replaced: read it, and watch from there"),
+            Error::NotLeader => f.write_str("another store has written to the medium since: open it again"),
             Error::Corrupt { blob, offset, what } => {
                 write!(f, "stored blob {blob} is damaged at byte {offset}: {what}")
             }

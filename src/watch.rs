@@ -119,8 +119,8 @@ const APART_MAX: usize = 64;
 /// skipped, and when either are many it is made anew. (Trees that can be changed were tried: they visit every range that
 /// begins before the key.)
 ///
-/// Invariants ([`Watchers::check`]): every watcher is in the tree or apart; `due` has those with something pending,
-/// ascending.
+/// Invariants ([`Watchers::check`]): every watcher is in the tree or apart; `due` has those that have
+/// ended and those with something pending, ascending.
 #[derive(Debug, Clone)]
 pub(crate) struct Watchers {
     watchers: Vec<Watcher>,
@@ -130,12 +130,22 @@ pub(crate) struct Watchers {
     gone: usize,
     due: Vec<WatcherId>,
     created: u32,
+    /// Ended without having been told, ascending.
+    ended: Vec<WatcherId>,
 }
 
 impl Default for Watchers {
     fn default() -> Self {
         let ranges = tree([].iter());
-        Self { watchers: Vec::new(), ranges, apart: Vec::new(), gone: 0, due: Vec::new(), created: 0 }
+        Self {
+            watchers: Vec::new(),
+            ranges,
+            apart: Vec::new(),
+            gone: 0,
+            due: Vec::new(),
+            ended: Vec::new(),
+            created: 0,
+        }
     }
 }
 
@@ -169,6 +179,9 @@ impl Watchers {
 
     /// Ends a watch. `false`: there is none of this id.
     pub fn cancel(&mut self, id: WatcherId) -> bool {
+        if self.forget_ended(id) {
+            return true;
+        }
         let Some(place) = self.place_of(id) else { return false };
         self.watchers.remove(place);
         match self.apart.binary_search(&id) {
@@ -177,6 +190,13 @@ impl Watchers {
         }
         self.set_due(id, false);
         true
+    }
+
+    /// Ends every watch, as each is told when it next takes: the content is another.
+    pub fn end_all(&mut self) {
+        self.ended.extend(self.watchers.drain(..).map(|watcher| watcher.id));
+        (self.ranges, self.gone, self.due) = (tree([].iter()), 0, self.ended.clone());
+        self.apart.clear();
     }
 
     /// Notes a committed record for those who watch its key.
@@ -215,6 +235,9 @@ impl Watchers {
         events_max: usize,
         store: &'s Store,
     ) -> Result<WatchResponse<'s>, Error> {
+        if self.forget_ended(id) {
+            return Err(Error::Restored);
+        }
         let place = self.place_of(id).ok_or(Error::InvalidArgument("there is no such watch"))?;
         let watcher = &mut self.watchers[place];
         let compacted = store.compacted();
@@ -229,6 +252,13 @@ impl Watchers {
         let due = watcher.pending.is_some();
         self.set_due(id, due);
         Ok(response)
+    }
+
+    fn forget_ended(&mut self, id: WatcherId) -> bool {
+        let Ok(place) = self.ended.binary_search(&id) else { return false };
+        self.ended.remove(place);
+        self.set_due(id, false);
+        true
     }
 
     fn set_due(&mut self, id: WatcherId, due: bool) {
@@ -251,7 +281,8 @@ impl Watchers {
     /// Asserts the invariants.
     pub fn check(&self, store: &Store) {
         let pending = self.watchers.iter().filter(|watcher| watcher.pending.is_some()).map(|watcher| watcher.id);
-        assert!(pending.eq(self.due.iter().copied()), "who is due is not who has something pending");
+        let due = self.ended.iter().copied().chain(pending);
+        assert!(due.eq(self.due.iter().copied()), "who is due is not who has something pending, or has ended");
         let in_tree = self.ranges.iter().map(|element| element.value);
         let known: BTreeSet<WatcherId> = in_tree.chain(self.apart.iter().copied()).collect();
         let unknown = self.watchers.iter().find(|watcher| !known.contains(&watcher.id));

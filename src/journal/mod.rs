@@ -13,6 +13,7 @@
 //! The host takes a [`Ready`] and writes it as one batch, whole or not at all. Beside what was committed it holds at most
 //! one step of rewriting, of at most one blob of records, generated from memory: nothing is read back.
 
+mod backup;
 mod blob;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -25,6 +26,7 @@ pub(crate) mod sealed;
 use crate::codec::{self, Encode};
 use crate::mvcc::{Revision, Store};
 
+pub(crate) use backup::restore_backup;
 use blob::{HEADER_BYTES, Header, Stream, TAIL_OWN, blob_id};
 pub(crate) use note::Note;
 use pieces::{Piece, Pieces};
@@ -71,6 +73,8 @@ pub(crate) struct Journal {
     gathered: Vec<u8>,
     /// Blobs of a journal that this one replaces.
     replaced: Vec<u64>,
+    /// No note is stored that does not have to be written again.
+    anew: bool,
     /// The first batch is written even if it holds nothing: it claims the storage for this epoch, and no other writer can
     /// have put a blob under its id.
     claimed: bool,
@@ -89,8 +93,39 @@ impl Journal {
             notes: recovered.notes,
             gathered: Vec::new(),
             replaced: Vec::new(),
+            anew: false,
             claimed: false,
         }
+    }
+
+    /// A journal that replaces this one and whatever else `found` says is stored: all of its content is written again, by
+    /// a writer of a new epoch. Another life of the store begins where `incarnation` says so.
+    pub fn anew(&self, found: &Recovered, incarnation: Option<[u8; 16]>) -> Self {
+        let stored = |pieces: &Pieces| pieces.iter().flat_map(|piece| piece.blobs.clone()).collect::<Vec<u64>>();
+        let start = Recovered {
+            incarnation: incarnation.or(Some(self.incarnation)),
+            epoch: self.epoch.max(found.epoch),
+            sequence: self.sequence.max(found.sequence),
+            ..Recovered::default()
+        };
+        let replaced = [stored(&found.records), stored(&found.notes)].concat();
+        Self { replaced, anew: true, ..Self::new(start, self.incarnation, self.blob_bytes_max) }
+    }
+
+    /// Whether what was found stored is of this life of the store, and of no later writer.
+    pub fn has_written(&self, found: &Recovered) -> bool {
+        found.incarnation.is_none_or(|incarnation| incarnation == self.incarnation) && found.epoch <= self.epoch
+    }
+
+    /// What is stored once everything taken is written.
+    pub fn stored(&self) -> Recovered {
+        let (records, notes) = (self.records.clone(), self.notes.clone());
+        let epoch = if self.claimed { self.epoch } else { self.epoch - 1 };
+        Recovered { incarnation: Some(self.incarnation), epoch, sequence: self.sequence, records, notes }
+    }
+
+    pub fn incarnation(&self) -> [u8; 16] {
+        self.incarnation
     }
 
     pub fn epoch(&self) -> u64 {
@@ -118,7 +153,10 @@ impl Journal {
     pub fn take_ready<'n>(&mut self, store: &Store, all_notes: impl Iterator<Item = Note<'n>>) -> Option<Ready> {
         let mut batch = Batch::default();
         self.rewrite_records(store, &mut batch);
-        self.commit_records(store, &mut batch);
+        let now = Revision { main: store.current(), sub: u32::MAX };
+        if self.records.to() < now {
+            self.commit_records(store.packed_within(self.records.to(), now), now, &mut batch);
+        }
         self.commit_notes(store, all_notes, &mut batch);
         if batch.pieces.is_empty() {
             return None;
@@ -145,14 +183,16 @@ impl Journal {
         batch.pieces.push(Planned { stream: Stream::Records, last, payload });
     }
 
-    /// One piece for each blob that the new records fill; one that is too large for a blob is a piece of its own.
-    fn commit_records(&mut self, store: &Store, batch: &mut Batch) {
-        let now = Revision { main: store.current(), sub: u32::MAX };
-        if self.records.to() >= now {
-            return;
-        }
+    /// One piece for each blob that the new records fill, which reach to `now`; one that is too large for a blob is a
+    /// piece of its own.
+    fn commit_records<'r>(
+        &mut self,
+        packed: impl Iterator<Item = (Revision, &'r [u8])>,
+        now: Revision,
+        batch: &mut Batch,
+    ) {
         let (mut payload, mut to) = (Vec::new(), self.records.to());
-        for (revision, packed) in store.packed_within(to, now) {
+        for (revision, packed) in packed {
             if !payload.is_empty() && payload.len() + packed.len() > self.piece_bytes() {
                 self.append(Stream::Records, to, std::mem::take(&mut payload), batch);
             }
@@ -165,20 +205,26 @@ impl Journal {
     /// Notes are written anew when they have come to three times what was left of them the last time, and a blob.
     fn commit_notes<'n>(&mut self, store: &Store, all: impl Iterator<Item = Note<'n>>, batch: &mut Batch) {
         let claims = !self.claimed && batch.pieces.is_empty();
-        if self.gathered.is_empty() && !claims {
+        if self.gathered.is_empty() && !claims && !self.anew {
             return;
         }
         let to = Revision::first_of(store.current());
-        let mut payload = std::mem::take(&mut self.gathered);
-        if self.notes.bytes() + payload.len() <= 3 * self.notes_bytes + self.piece_bytes() {
-            return self.append(Stream::Notes, to, payload, batch);
+        let gathered = std::mem::take(&mut self.gathered);
+        let stored = self.notes.bytes() + gathered.len();
+        let outgrown = self.notes.len() > 0 && stored > 3 * self.notes_bytes + self.piece_bytes();
+        if !self.anew && !outgrown {
+            return self.append(Stream::Notes, to, gathered, batch);
         }
-        payload.clear();
+        self.anew = false;
+        let mut payload = Vec::new();
         all.for_each(|note| codec::pack_into(&note, &mut payload));
         for piece in self.records.iter().filter(|piece| !piece.dead.is_empty()) {
             codec::pack_into(&Note::Dead { revisions: &note::pack_revisions(piece.dead.iter()) }, &mut payload);
         }
         self.notes_bytes = payload.len();
+        if self.notes.len() == 0 {
+            return self.append(Stream::Notes, to, payload, batch);
+        }
         let last = self.notes.head() + 1;
         let piece = Piece::new(last, to, TAIL_OWN, payload.len());
         batch.delete.extend(self.notes.replace(0..self.notes.len(), piece));

@@ -5,7 +5,6 @@
 //! committed, once when its piece is joined, and then only together with at least as many bytes that go: what is written
 //! is in proportion to what has changed, whatever the size of the store.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::blob::CHAIN_START;
@@ -62,7 +61,7 @@ impl Piece {
 pub(super) struct Pieces {
     pieces: Vec<Piece>,
     /// The last positions of pieces that have changed since it was judged whether they are worth rewriting.
-    unjudged: BTreeSet<u64>,
+    unjudged: Vec<u64>,
 }
 
 impl Pieces {
@@ -94,7 +93,7 @@ impl Pieces {
     }
 
     pub fn push(&mut self, piece: Piece) {
-        self.unjudged.insert(piece.last);
+        self.unjudged.push(piece.last);
         self.pieces.push(piece);
     }
 
@@ -114,8 +113,12 @@ impl Pieces {
 
     /// Puts one piece in the place of some; gives the numbers of their blobs.
     pub fn replace(&mut self, places: Range<usize>, piece: Piece) -> Vec<u64> {
-        self.unjudged.insert(piece.last);
-        self.pieces.splice(places, [piece]).flat_map(|piece| piece.blobs).collect()
+        self.unjudged.push(piece.last);
+        let mut blobs = Vec::new();
+        self.pieces[places.clone()].iter().for_each(|piece| blobs.extend(piece.blobs.clone()));
+        self.pieces[places.start] = piece;
+        self.pieces.drain(places.start + 1..places.end);
+        blobs
     }
 
     /// Follows a record that has been forgotten. `false`: no piece holds it.
@@ -125,19 +128,19 @@ impl Pieces {
         piece.dead.push(revision);
         piece.dead_bytes += bytes;
         if piece.dead_bytes * 2 >= piece.bytes {
-            self.unjudged.insert(piece.last);
+            self.unjudged.push(piece.last);
         }
         true
     }
 
     /// The next pieces to rewrite as one that fits in `bytes_max`.
     pub fn take_due(&mut self, bytes_max: usize) -> Option<Range<usize>> {
-        while let Some(last) = self.unjudged.pop_first() {
+        while let Some(last) = self.unjudged.pop() {
             let place = self.pieces.partition_point(|piece| piece.last < last);
             // It may have been joined to another since.
             let Some(due) = self.pieces.get(place).and_then(|_| self.due_around(place, bytes_max)) else { continue };
             if !due.contains(&place) {
-                self.unjudged.insert(last);
+                self.unjudged.push(last);
             }
             return Some(due);
         }

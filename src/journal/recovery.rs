@@ -4,7 +4,7 @@ use super::blob::{self, Header, Opened, Stream, TAIL_OWN, blob_id};
 use super::note::{self, Note};
 use super::pieces::{Piece, Pieces};
 use crate::error::Error;
-use crate::mvcc::{REVISION_MAX, Record, Revision};
+use crate::mvcc::{REVISION_MAX, Record, Revision, sorted};
 
 /// What is told to whoever the journal is read back for. What they refuse is damage.
 pub(crate) trait Restore {
@@ -59,7 +59,7 @@ impl Recovery {
 
     /// Checks that nothing is missing, and tells what there is.
     pub fn finish(mut self, to: &mut dyn Restore) -> Result<Recovered, Error> {
-        self.blobs.sort_by_key(|read| read.header.sequence);
+        self.blobs = sorted(self.blobs, &|a, b| a.header.sequence.cmp(&b.header.sequence));
         let Some(newest) = self.blobs.last().map(|read| read.header.clone()) else {
             return Ok(Recovered::default());
         };
@@ -70,7 +70,7 @@ impl Recovery {
         let records = row(records, newest.heads[0], newest.sequence)?;
         let mut dead = Vec::new();
         let notes = restore_notes(notes, &mut dead, to)?;
-        dead.sort_unstable();
+        let dead = sorted(dead, &|a, b| a.cmp(b));
         let records = restore_records(records, &dead, to)?;
         to.end(records.to().main).map_err(|what| damage(newest.sequence, 0, what))?;
         let Header { incarnation, epoch, sequence, .. } = newest;
@@ -96,8 +96,9 @@ impl Recovery {
 }
 
 /// The pieces of a stream in the order of positions, from 1 to `head` without a hole, each chained to the one before.
-fn row(mut blobs: Vec<Read>, head: u64, newest: u64) -> Result<Vec<Whole>, Error> {
-    blobs.sort_by_key(|read| (read.header.first, read.header.sequence));
+fn row(blobs: Vec<Read>, head: u64, newest: u64) -> Result<Vec<Whole>, Error> {
+    // Parts of a piece stay as they stand, in the order of their numbers.
+    let mut blobs = sorted(blobs, &|a, b| a.header.first.cmp(&b.header.first));
     let mut row: Vec<Whole> = Vec::new();
     let mut rest = &mut blobs[..];
     while let Some(header) = rest.first().map(|read| read.header.clone()) {

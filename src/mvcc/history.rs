@@ -3,7 +3,7 @@
 use super::change::Change;
 use super::key_value::{Event, KeyValue, Record};
 use super::limits::Answer;
-use super::range::{KeyRange, Range, ordered};
+use super::range::{KeyRange, Range, sorted};
 use super::store::Store;
 use super::txn::WriteTxn;
 use crate::codec::{BorrowDecode, Encode};
@@ -152,9 +152,8 @@ impl Store {
             return Box::new(upto().filter(move |record| keys.contains(record.key) && self.keeps(record)));
         }
         let changes = self.index.changes(keys, self.compacted(), from, to);
-        let changes: Vec<Change> = changes.collect();
-        let order = ordered(changes.len(), &|a, b| changes[a].cmp(&changes[b]));
-        Box::new(order.into_iter().map(move |place| self.record(changes[place])))
+        let changes = sorted(changes.collect(), &|a: &Change, b| a.cmp(b));
+        Box::new(changes.into_iter().map(move |change| self.record(change)))
     }
 
     /// A look back may start at the revision to come: nothing has happened since then, which is an answer.

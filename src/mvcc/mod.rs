@@ -26,6 +26,7 @@ pub use hash::Hash;
 pub use history::{Difference, History, Since, SinceResponse};
 pub use key_value::{Event, EventKind, KeyValue, LeaseId};
 pub use limits::{Limits, OPERATIONS_MAX, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
+pub(crate) use range::sorted;
 pub use range::{KeyRange, Range, RangeResponse, SortBy};
 pub(crate) use revision::REVISION_MAX;
 pub use revision::Revision;

@@ -139,12 +139,10 @@ impl Range<'_> {
             SortBy::Key if self.descend => kvs.reverse(),
             SortBy::Key => {}
             _ => {
-                let order = ordered(kvs.len(), &|a, b| match self.descend {
-                    true => self.order(&kvs[b], &kvs[a]),
-                    false => self.order(&kvs[a], &kvs[b]),
+                *kvs = sorted(std::mem::take(kvs), &|a, b| match self.descend {
+                    true => self.order(b, a),
+                    false => self.order(a, b),
                 });
-                let mut unordered: Vec<_> = std::mem::take(kvs).into_iter().map(Some).collect();
-                kvs.extend(order.into_iter().filter_map(|place| unordered[place].take()));
             }
         }
         let limit = if self.limit == 0 { u64::MAX } else { self.limit };
@@ -180,6 +178,13 @@ impl Range<'_> {
         within(kv.mod_revision, self.min_mod_revision, self.max_mod_revision)
             && within(kv.create_revision, self.min_create_revision, self.max_create_revision)
     }
+}
+
+/// The values in the order that `compare` says, equal ones as they stood.
+pub(crate) fn sorted<T>(values: Vec<T>, compare: &dyn Fn(&T, &T) -> Ordering) -> Vec<T> {
+    let order = ordered(values.len(), &|a, b| compare(&values[a], &values[b]));
+    let mut unordered: Vec<Option<T>> = values.into_iter().map(Some).collect();
+    order.into_iter().filter_map(|place| unordered[place].take()).collect()
 }
 
 /// The places 0..`length` in the order that `compare` says, equal ones ascending.

@@ -5,7 +5,7 @@ use super::compaction::Compaction;
 use super::index::{CHANGE_BYTES, Index, KEY_BYTES};
 use super::key_value::{KeyValue, LeaseId, Record};
 use super::limits::{Answer, Limits};
-use super::range::{KeyRange, Range, RangeResponse};
+use super::range::{KeyRange, Range, RangeResponse, sorted};
 use super::revision::{REVISION_MAX, Revision};
 use super::revision_tree::{RevisionTree, record_bytes};
 use crate::error::Error;
@@ -128,7 +128,7 @@ impl Store {
     }
 
     /// The same for what needs the history itself.
-    pub(super) fn unpinned(&self, revision: u64) -> Result<u64, Error> {
+    pub fn unpinned(&self, revision: u64) -> Result<u64, Error> {
         match revision {
             0 => Ok(self.current),
             requested if requested > self.current => Err(Error::FutureRevision { requested, current: self.current }),
@@ -258,6 +258,19 @@ impl Store {
     /// The packed records behind revision `after`, up to `to`, ascending, as they are kept.
     pub fn packed_within(&self, after: Revision, to: Revision) -> impl Iterator<Item = (Revision, &[u8])> {
         self.tree.packed_within(after, to)
+    }
+
+    /// The same of all records up to `to` that a compaction, finished or not, keeps.
+    pub fn packed_kept(&self, to: Revision) -> impl Iterator<Item = (Revision, &[u8])> {
+        let records = self.records_from(0).zip(self.tree.packed_within(Revision::first_of(0), to));
+        records.filter(|(record, _)| self.keeps(record)).map(|(_, packed)| packed)
+    }
+
+    /// The same of what a read at a revision known to be readable sees.
+    pub fn packed_at(&self, main: u64) -> Vec<(Revision, &[u8])> {
+        let seen: Vec<Change> = self.index.range(KeyRange::ALL, main).map(|(_, change)| change).collect();
+        let seen = sorted(seen, &|a, b| a.cmp(b));
+        seen.into_iter().map(|change| (change.revision(), self.tree.packed(change.place()))).collect()
     }
 
     /// What compaction has forgotten since the last call: records, ascending in each pass, and their packed bytes.

@@ -14,6 +14,7 @@
 //! - progress of all watches of a stream at once (TestWatcherRequestProgressAll): there are no streams; every answer to
 //!   a watcher says how far it is complete.
 
+mod backup;
 mod compaction;
 mod hash;
 mod history;

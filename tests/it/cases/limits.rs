@@ -2,8 +2,7 @@
 //! hold.
 
 use revkv::{
-    CompareResult, CompareTarget, DeleteRange, Engine, EngineOptions, History, KeyRange, LeaseId, Limits, Op, Put,
-    Range, Request, Since, Txn,
+    CompareResult, CompareTarget, DeleteRange, History, KeyRange, LeaseId, Limits, Op, Put, Range, Request, Since, Txn,
 };
 
 use super::script::{Store, code, compare, delete, from, key, nested, put, read, span};

@@ -1,0 +1,143 @@
+//! A store as bytes that another can be made of, and a medium that is written anew after a failure.
+
+use revkv::{Engine, EngineOptions, KeyRange};
+
+use super::script::{Store, code, compare_with_reopened, delete, key, put};
+
+const OTHER_LIFE: [u8; 16] = [9; 16];
+
+/// Three lives of `a`, a lease with `b`, and a history that is compacted at 4.
+fn store() -> Store {
+    let mut store = Store::with_puts_of("a", 3);
+    store.grant(7, 60).expect("granted");
+    store.put_leased("b", "leased", 7).expect("granted");
+    store.run(vec![delete(key("a")), put("c", "1")]).expect("accepted");
+    store.put("a", "again");
+    store.compact(4).expect("not compacted before");
+    store.remove();
+    store.flush();
+    store
+}
+
+fn restored(backup: &[u8]) -> Store {
+    let mut store = Store::with_puts_of("other", 20);
+    store.flush();
+    store.engine.restore(backup, OTHER_LIFE).expect("a whole backup");
+    store.engine.check();
+    store
+}
+
+#[test]
+fn a_backup_with_history_is_the_same_store() {
+    let before = store();
+    let backup = before.engine.backup(0, true).expect("now");
+    let mut after = restored(&backup);
+    assert_eq!((after.engine.revision(), after.engine.compact_revision()), (7, 4));
+    for revision in 4..=7 {
+        assert_eq!((after.hash(revision), after.state(revision)), (before.hash(revision), before.state(revision)));
+    }
+    assert_eq!((after.readable(3), after.keys_of(7)), ("COMPACTED", vec!["b".to_owned()]));
+    assert_eq!(after.engine.durable_revision(), 0, "nothing of it is stored");
+    after.flush();
+    compare_with_reopened(&after);
+    assert_eq!(after.engine.backup(0, true).expect("now").len(), backup.len());
+}
+
+#[test]
+fn a_backup_of_a_moment_has_its_keys_and_no_history() {
+    let before = store();
+    let mut after = restored(&before.engine.backup(5, false).expect("readable"));
+    assert_eq!((after.engine.revision(), after.engine.compact_revision()), (5, 5));
+    assert_eq!((after.state(0), after.life("a", 0)), (before.state(5), Some((2, 4, 3))));
+    assert_eq!((after.engine.stats().revisions, after.readable(4)), (2, "COMPACTED"));
+    assert_eq!(after.put("a", "on"), 6);
+    after.flush();
+    compare_with_reopened(&after);
+    assert_eq!(code(before.engine.backup(3, false)), "COMPACTED");
+    assert_eq!(code(before.engine.backup(8, true)), "FUTURE_REVISION");
+}
+
+/// What was stored gives way in the batch that writes the backup, and not before.
+#[test]
+fn what_was_there_ends_with_the_restore() {
+    let mut store = Store::with_puts_of("a", 2);
+    store.flush();
+    let old = store.blobs.clone();
+    let watches = [store.watch(KeyRange::ALL, 0), store.watch(key("a"), 2)];
+    let snapshot = store.engine.snapshot(2).expect("readable");
+    let backup = Store::with_puts_of("b", 9).engine.backup(0, true).expect("now");
+    store.engine.restore(&backup, OTHER_LIFE).expect("a whole backup");
+    assert_eq!(store.engine.pending_watches(), watches);
+    assert!(!store.engine.release_snapshot(snapshot));
+    for watch in watches {
+        assert_eq!(code(store.engine.take_events(watch, 0, 100)), "RESTORED");
+    }
+    assert_eq!((store.engine.pending_watches(), store.engine.stats().watchers), (vec![], 0));
+    let ready = store.engine.take_ready().expect("the backup");
+    assert_eq!(ready.delete, old.keys().cloned().collect::<Vec<_>>());
+    store.write(ready);
+    compare_with_reopened(&store);
+}
+
+#[test]
+fn a_backup_that_is_cut_or_damaged_changes_nothing() {
+    let backup = store().engine.backup(0, true).expect("now");
+    let mut store = Store::with_puts_of("a", 2);
+    let before = (store.hash(0), store.engine.stats());
+    let mut refuse = |bytes: &[u8], how: &str| {
+        let code = code(store.engine.restore(bytes, OTHER_LIFE));
+        assert!(["CORRUPT", "UNSUPPORTED_FORMAT"].contains(&code), "{how}: {code}");
+    };
+    for bit in 0..backup.len() * 8 {
+        let mut damaged = backup.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        refuse(&damaged, &format!("bit {bit}"));
+    }
+    for length in 0..backup.len() {
+        refuse(&backup[..length], &format!("{length} bytes"));
+    }
+    refuse(&[&backup[..], &backup[..]].concat(), "twice");
+    assert_eq!((store.hash(0), store.engine.stats()), before);
+    store.engine.check();
+}
+
+fn reopened(store: &Store) -> Engine {
+    let mut engine = Engine::new(EngineOptions { blob_bytes_max: 64 << 10, ..EngineOptions::default() });
+    for (id, bytes) in &store.blobs {
+        engine.recover(id, bytes).expect("a blob that was written");
+    }
+    engine.start().expect("every blob");
+    engine
+}
+
+/// A write failed, and nobody knows whether it is stored. It is not retried: everything is written again.
+#[test]
+fn a_medium_that_failed_is_written_anew() {
+    for reached in [false, true] {
+        let mut store = store();
+        store.put("a", "in doubt");
+        let in_doubt = store.engine.take_ready().expect("a put");
+        if reached {
+            store.write(in_doubt);
+        }
+        let epoch = store.engine.epoch();
+        let found = reopened(&store);
+        store.engine.heal(found).expect("nobody else has written");
+        assert_eq!(store.engine.epoch(), epoch + 1);
+        store.put("a", "since");
+        store.flush();
+        compare_with_reopened(&store);
+        assert_eq!((store.state(8), store.engine.revision()), ("a=in doubt b=leased c=1".to_owned(), 9));
+    }
+}
+
+#[test]
+fn a_medium_that_another_has_written_is_left_alone() {
+    let mut deposed = store();
+    let mut other = deposed.clone();
+    other.reopen();
+    other.put("a", "of the other");
+    other.flush();
+    let found = reopened(&other);
+    assert_eq!(code(deposed.engine.heal(found)), "NOT_LEADER");
+}
