@@ -6,7 +6,7 @@
 
 use crate::codec::{BorrowDecode, Encode};
 use crate::error::Error;
-use crate::journal::{BLOB_BYTES_MIN, Journal, Note, Ready, Recovery, Restore, restore_backup};
+use crate::journal::{BLOB_BYTES_MIN, Journal, Loss, Note, Ready, Recovery, Restore, restore_backup};
 use crate::lease::{self, LeaseInfo, Lessor};
 use crate::mvcc::{
     DeleteRange, DeleteRangeResponse, Difference, Event, Hash, History, KeyRange, KeyValue, LeaseId, Leases, Limits,
@@ -176,14 +176,26 @@ impl Engine {
             return Err(Error::InvalidArgument("the medium's blobs are too small for the journal"));
         }
         let Self { store, lessor, .. } = self;
-        let mut restoring = Restoring { store, lessor, compacted: 0, removed: 0 };
-        let recovered = std::mem::take(&mut self.recovery).finish(&mut restoring)?;
+        let recovered = std::mem::take(&mut self.recovery).finish(&mut Restoring::new(store, lessor))?;
         for (key, lease) in self.store.leased() {
             self.lessor.attach(key, lease);
         }
         self.durable = self.store.current();
         self.journal = (blob_bytes_max > 0).then(|| Journal::new(recovered, incarnation, blob_bytes_max));
         Ok(())
+    }
+
+    /// Ends the recovery of a storage that is damaged, in the place of [`Engine::start`]: all that can be read is there, and
+    /// what cannot is told, beside the blobs that [`Engine::recover`] refused. Nothing will be stored. A transaction of
+    /// which a part is lost is there in part; where notes are lost, keys may be there again that were deleted.
+    pub fn salvage(&mut self) -> Vec<Loss> {
+        let Self { store, lessor, .. } = self;
+        let mut restoring = Restoring { salvages: true, ..Restoring::new(store, lessor) };
+        let losses = std::mem::take(&mut self.recovery).salvage(&mut restoring);
+        for (key, lease) in self.store.leased() {
+            self.lessor.attach(key, lease);
+        }
+        losses
     }
 
     /// The newest revision. A fresh store is at 1.
@@ -403,7 +415,7 @@ impl Engine {
     /// `CORRUPT` and `UNSUPPORTED_FORMAT`, and nothing has changed.
     pub fn restore(&mut self, backup: &[u8], incarnation: [u8; 16]) -> Result<(), Error> {
         let (mut store, mut lessor) = (Store::new(self.options.limits), Lessor::default());
-        restore_backup(backup, &mut Restoring { store: &mut store, lessor: &mut lessor, compacted: 0, removed: 0 })?;
+        restore_backup(backup, &mut Restoring::new(&mut store, &mut lessor))?;
         for (key, lease) in store.leased() {
             lessor.attach(key, lease);
         }
@@ -524,6 +536,14 @@ struct Restoring<'e> {
     lessor: &'e mut Lessor,
     compacted: u64,
     removed: u64,
+    /// What comes before a record may be lost.
+    salvages: bool,
+}
+
+impl<'e> Restoring<'e> {
+    fn new(store: &'e mut Store, lessor: &'e mut Lessor) -> Self {
+        Self { store, lessor, compacted: 0, removed: 0, salvages: false }
+    }
 }
 
 impl Restore for Restoring<'_> {
@@ -539,11 +559,12 @@ impl Restore for Restoring<'_> {
     }
 
     fn record(&mut self, record: &Record<'_>) -> Result<(), &'static str> {
-        self.store.restore(record, self.compacted)
+        self.store.restore(record, if self.salvages { u64::MAX } else { self.compacted })
     }
 
     fn end(&mut self, revision: u64) -> Result<(), &'static str> {
-        self.store.restore_end(revision, self.compacted, self.removed == self.compacted)
+        let compacted = if self.salvages { self.compacted.min(revision) } else { self.compacted };
+        self.store.restore_end(revision, compacted, self.removed == self.compacted)
     }
 }
 

@@ -34,7 +34,7 @@ pub use engine::{Engine, EngineOptions, Request, Response, Stats};
 pub use error::Error;
 #[cfg(fuzzing)]
 pub use journal::fuzzing;
-pub use journal::{Blob, Ready};
+pub use journal::{Blob, Loss, Ready};
 pub use lease::{LeaseInfo, TTL_SECONDS_MAX};
 pub use mvcc::{
     Compare, CompareResult, CompareTarget, DeleteRange, DeleteRangeResponse, Difference, Event, EventKind, Hash,

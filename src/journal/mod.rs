@@ -20,6 +20,7 @@ pub mod fuzzing;
 mod note;
 mod pieces;
 mod recovery;
+mod salvage;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod sealed;
 
@@ -31,6 +32,7 @@ use blob::{HEADER_BYTES, Header, Stream, TAIL_OWN, blob_id};
 pub(crate) use note::Note;
 use pieces::{Piece, Pieces};
 pub(crate) use recovery::{Recovered, Recovery, Restore};
+pub use salvage::Loss;
 
 /// The smallest blob size that leaves room for a useful piece of an entry.
 pub(crate) const BLOB_BYTES_MIN: usize = HEADER_BYTES + 256;

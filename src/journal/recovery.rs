@@ -19,12 +19,12 @@ pub(crate) trait Restore {
 /// The blobs read so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Recovery {
-    blobs: Vec<Read>,
+    pub(super) blobs: Vec<Read>,
 }
 
 #[derive(Debug, Clone)]
-struct Read {
-    header: Header,
+pub(super) struct Read {
+    pub header: Header,
     checksum: u64,
     payload: Vec<u8>,
 }
@@ -40,9 +40,9 @@ pub(crate) struct Recovered {
 }
 
 /// A piece of which every blob is there.
-struct Whole {
-    piece: Piece,
-    payload: Vec<u8>,
+pub(super) struct Whole {
+    pub piece: Piece,
+    pub payload: Vec<u8>,
 }
 
 impl Recovery {
@@ -128,7 +128,7 @@ fn row(blobs: Vec<Read>, head: u64, newest: u64) -> Result<Vec<Whole>, Error> {
 }
 
 /// The number of blobs that make the piece which begins with the first of these.
-fn parts_of(blobs: &[Read]) -> Result<usize, &'static str> {
+pub(super) fn parts_of(blobs: &[Read]) -> Result<usize, &'static str> {
     let first = &blobs[0].header;
     let parts = blobs.iter().zip(0..first.parts).take_while(|(read, part)| {
         let expected = Header { part: *part, sequence: first.sequence + u64::from(*part), ..first.clone() };
@@ -138,7 +138,7 @@ fn parts_of(blobs: &[Read]) -> Result<usize, &'static str> {
     if parts == first.parts as usize && parts > 0 { Ok(parts) } else { Err("a part of its piece is missing") }
 }
 
-fn join(parts: &mut [Read]) -> Whole {
+pub(super) fn join(parts: &mut [Read]) -> Whole {
     let Read { header, checksum, .. } = &parts[parts.len() - 1];
     let Header { last, to, tail, sequence, .. } = *header;
     let tail = if tail == TAIL_OWN { *checksum } else { tail };
@@ -150,7 +150,7 @@ fn join(parts: &mut [Read]) -> Whole {
     Whole { piece: Piece { blobs, ..Piece::new(last, to, tail, payload.len()) }, payload }
 }
 
-fn restore_notes(row: Vec<Whole>, dead: &mut Vec<Revision>, to: &mut dyn Restore) -> Result<Pieces, Error> {
+pub(super) fn restore_notes(row: Vec<Whole>, dead: &mut Vec<Revision>, to: &mut dyn Restore) -> Result<Pieces, Error> {
     let mut pieces = Pieces::default();
     for Whole { piece, payload } in row {
         let each = note::unpack_each(&payload, |note, _| match note {

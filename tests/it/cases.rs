@@ -24,6 +24,7 @@ mod limits;
 mod ranges;
 mod restart;
 mod revisions;
+mod salvage;
 mod script;
 mod txns;
 mod watches;
