@@ -396,7 +396,7 @@ impl Engine {
     /// `COMPACTED`, `FUTURE_REVISION`.
     pub fn backup(&self, revision: u64, history: bool) -> Result<Vec<u8>, Error> {
         let Self { store, lessor, .. } = self;
-        let incarnation = self.journal.as_ref().map_or(self.options.incarnation, Journal::incarnation);
+        let incarnation = self.incarnation();
         if history {
             let revision = store.unpinned(revision)?;
             return Ok(Journal::backup(incarnation, store, revision, true, notes(store, lessor)));
@@ -421,9 +421,8 @@ impl Engine {
         }
         (self.store, self.lessor) = (store, lessor);
         self.watchers.end_all();
-        self.options.incarnation = incarnation;
         self.durable = 0;
-        self.journal = self.journal.take().map(|journal| journal.anew(&journal.stored(), Some(incarnation)));
+        self.renew(incarnation);
         Ok(())
     }
 
@@ -440,6 +439,37 @@ impl Engine {
         }
         self.journal = Some(journal.anew(&found, None));
         Ok(())
+    }
+
+    /// Goes back to what is stored, after the medium refused what was committed since: `found` is an engine that has
+    /// recovered it anew, was started, and has taken nothing. The revision does not go back, so that none names two
+    /// contents; snapshots are released, and watches that were told of what is gone end with `RESTORED`.
+    ///
+    /// # Errors
+    /// `NOT_LEADER` if another store has written since.
+    pub fn rewind(&mut self, found: Self) -> Result<(), Error> {
+        let (Some(journal), Some(theirs)) = (&self.journal, &found.journal) else { return Ok(()) };
+        if !journal.has_written(&theirs.stored()) {
+            return Err(Error::NotLeader);
+        }
+        let (revision, kept) = (self.store.current(), found.store.current());
+        (self.store, self.lessor, self.journal) = (found.store, found.lessor, found.journal);
+        self.store.skip_to(revision);
+        self.watchers.rewind(kept);
+        self.durable = kept;
+        Ok(())
+    }
+
+    /// Begins another life of the store under this name (16 random bytes), where revisions may have been given twice
+    /// without it: the medium is older than what was told as written. All of it is written again by the next [`Ready`].
+    pub fn renew(&mut self, incarnation: [u8; 16]) {
+        self.options.incarnation = incarnation;
+        self.journal = self.journal.take().map(|journal| journal.anew(&journal.stored(), Some(incarnation)));
+    }
+
+    /// Names this life of the store.
+    pub fn incarnation(&self) -> [u8; 16] {
+        self.journal.as_ref().map_or(self.options.incarnation, Journal::incarnation)
     }
 
     /// The host confirms that a [`Ready`] is written.

@@ -11,7 +11,7 @@ use intervaltree::IntervalTree;
 
 use crate::codec::{BorrowDecode, Encode};
 use crate::error::Error;
-use crate::mvcc::{Event, EventKind, KeyRange, Record, Store};
+use crate::mvcc::{Event, EventKind, KeyRange, Record, Store, sorted};
 
 /// The bytes of events after which a taking stops at the next whole revision.
 const EVENT_BYTES: usize = 1 << 20;
@@ -199,6 +199,22 @@ impl Watchers {
         self.apart.clear();
     }
 
+    /// Goes on over a store that has lost what came after revision `kept`: who was told of more ends, and is told so.
+    pub fn rewind(&mut self, kept: u64) {
+        let told: Vec<WatcherId> =
+            self.watchers.iter().filter(|watcher| watcher.next > kept + 1).map(|watcher| watcher.id).collect();
+        for id in told {
+            self.cancel(id);
+            self.ended.push(id);
+        }
+        self.ended = sorted(std::mem::take(&mut self.ended), &|a, b| a.cmp(b));
+        for watcher in &mut self.watchers {
+            watcher.pending = (watcher.next <= kept).then_some(watcher.next);
+        }
+        let pending = self.watchers.iter().filter(|watcher| watcher.pending.is_some()).map(|watcher| watcher.id);
+        self.due = sorted(self.ended.iter().copied().chain(pending).collect(), &|a: &WatcherId, b| a.cmp(b));
+    }
+
     /// Notes a committed record for those who watch its key.
     pub fn follow(&mut self, record: &Record<'_>) {
         if self.watchers.is_empty() {
@@ -281,8 +297,11 @@ impl Watchers {
     /// Asserts the invariants.
     pub fn check(&self, store: &Store) {
         let pending = self.watchers.iter().filter(|watcher| watcher.pending.is_some()).map(|watcher| watcher.id);
-        let due = self.ended.iter().copied().chain(pending);
-        assert!(due.eq(self.due.iter().copied()), "who is due is not who has something pending, or has ended");
+        let due: BTreeSet<WatcherId> = self.ended.iter().copied().chain(pending).collect();
+        assert!(
+            due.into_iter().eq(self.due.iter().copied()),
+            "who is due is not who has something pending, or has ended"
+        );
         let in_tree = self.ranges.iter().map(|element| element.value);
         let known: BTreeSet<WatcherId> = in_tree.chain(self.apart.iter().copied()).collect();
         let unknown = self.watchers.iter().find(|watcher| !known.contains(&watcher.id));

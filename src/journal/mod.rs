@@ -77,6 +77,8 @@ pub(crate) struct Journal {
     replaced: Vec<u64>,
     /// No note is stored that does not have to be written again.
     anew: bool,
+    /// The life of the store that this one replaces, until it is written.
+    former: Option<[u8; 16]>,
     /// The first batch is written even if it holds nothing: it claims the storage for this epoch, and no other writer can
     /// have put a blob under its id.
     claimed: bool,
@@ -96,6 +98,7 @@ impl Journal {
             gathered: Vec::new(),
             replaced: Vec::new(),
             anew: false,
+            former: None,
             claimed: false,
         }
     }
@@ -111,12 +114,18 @@ impl Journal {
             ..Recovered::default()
         };
         let replaced = [stored(&found.records), stored(&found.notes)].concat();
-        Self { replaced, anew: true, ..Self::new(start, self.incarnation, self.blob_bytes_max) }
+        Self {
+            replaced,
+            anew: true,
+            former: Some(self.incarnation),
+            ..Self::new(start, self.incarnation, self.blob_bytes_max)
+        }
     }
 
     /// Whether what was found stored is of this life of the store, and of no later writer.
     pub fn has_written(&self, found: &Recovered) -> bool {
-        found.incarnation.is_none_or(|incarnation| incarnation == self.incarnation) && found.epoch <= self.epoch
+        let is_own = |incarnation| incarnation == self.incarnation || Some(incarnation) == self.former;
+        found.incarnation.is_none_or(is_own) && found.epoch <= self.epoch
     }
 
     /// What is stored once everything taken is written.

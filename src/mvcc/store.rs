@@ -247,12 +247,17 @@ impl Store {
         if self.tree.newest().is_some_and(|newest| newest.main > current) || compacted > current {
             return Err("something is above the revision it reaches to");
         }
-        self.current = self.current.max(current);
+        self.skip_to(current);
         self.compacted = compacted;
         if compacted > 0 && !is_removed {
             self.begin_removal();
         }
         Ok(())
+    }
+
+    /// Leaves out revisions, which then hold nothing.
+    pub fn skip_to(&mut self, revision: u64) {
+        self.current = self.current.max(revision);
     }
 
     /// The packed records behind revision `after`, up to `to`, ascending, as they are kept.

@@ -153,6 +153,44 @@ impl Engine {
         self.engine.take_ready().as_ref().map(packed)
     }
 
+    /// Everything at a revision, in bytes that `restore` takes.
+    pub fn backup(&self, revision: f64, history: bool) -> Result<Vec<u8>, JsValue> {
+        self.engine.backup(convert::number(revision).map_err(thrown)?, history).map_err(thrown)
+    }
+
+    /// Replaces everything by a backup. `incarnation`: 16 random bytes.
+    pub fn restore(&mut self, backup: &[u8], incarnation: &[u8]) -> Result<(), JsValue> {
+        let incarnation = convert::incarnation(incarnation).map_err(thrown)?;
+        self.engine.restore(backup, incarnation).map_err(thrown)
+    }
+
+    /// Goes on after a failure of the medium, which `found` has recovered.
+    pub fn heal(&mut self, found: Self) -> Result<(), JsValue> {
+        self.engine.heal(found.engine).map_err(thrown)
+    }
+
+    /// Goes back to what is stored, which `found` has recovered.
+    pub fn rewind(&mut self, found: Self) -> Result<(), JsValue> {
+        self.engine.rewind(found.engine).map_err(thrown)
+    }
+
+    /// Begins another life of the store.
+    pub fn renew(&mut self, incarnation: &[u8]) -> Result<(), JsValue> {
+        self.engine.renew(convert::incarnation(incarnation).map_err(thrown)?);
+        Ok(())
+    }
+
+    /// Names this life of the store: 16 bytes.
+    #[wasm_bindgen(getter)]
+    pub fn incarnation(&self) -> Vec<u8> {
+        self.engine.incarnation().to_vec()
+    }
+
+    /// Ends the recovery of a damaged storage; gives a packed list of `Loss`es.
+    pub fn salvage(&mut self) -> Vec<u8> {
+        packed(&self.engine.salvage())
+    }
+
     /// The host confirms that a `Ready` is written.
     pub fn persisted(&mut self, through: f64) -> Result<(), JsValue> {
         self.engine.persisted(convert::number(through).map_err(thrown)?);

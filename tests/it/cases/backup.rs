@@ -141,3 +141,39 @@ fn a_medium_that_another_has_written_is_left_alone() {
     let found = reopened(&other);
     assert_eq!(code(deposed.engine.heal(found)), "NOT_LEADER");
 }
+
+/// The medium is full: what it refused is gone, and its revisions name nothing else.
+#[test]
+fn what_a_full_medium_refused_is_taken_back() {
+    let mut store = store();
+    let (told, untold) = (store.watch(KeyRange::ALL, 0), store.watch(KeyRange::ALL, 0));
+    store.engine.snapshot(5).expect("readable");
+    store.put_leased("a", "refused", 7).expect("granted");
+    store.grant(8, 60).expect("granted");
+    assert_eq!(store.take(told), ["8 PUT a=refused"]);
+    drop(store.engine.take_ready().expect("a put"));
+    store.put("a", "refused too");
+    let found = reopened(&store);
+    store.engine.rewind(found).expect("nobody else has written");
+    store.engine.check();
+    assert_eq!((store.state(0), store.engine.revision(), store.engine.durable_revision()), (store.state(7), 9, 7));
+    assert_eq!((store.keys_of(7), store.engine.leases().len()), (vec!["b".to_owned()], 1));
+    assert_eq!(code(store.engine.take_events(told, 0, 100)), "RESTORED");
+    assert!(!store.engine.release_snapshot(5));
+    assert_eq!(store.put("a", "accepted"), 10);
+    assert_eq!(store.take(untold), ["10 PUT a=accepted"]);
+    store.flush();
+    compare_with_reopened(&store);
+}
+
+/// The medium is older than what was told as written. It becomes another life of the store.
+#[test]
+fn a_medium_that_lost_its_end_is_renewed() {
+    let mut store = store();
+    let before = store.engine.incarnation();
+    store.engine.renew(OTHER_LIFE);
+    assert_ne!(before, OTHER_LIFE);
+    store.flush();
+    compare_with_reopened(&store);
+    assert_eq!((reopened(&store).incarnation(), store.state(0)), (OTHER_LIFE, "a=again b=leased c=1".to_owned()));
+}
