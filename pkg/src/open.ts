@@ -1,14 +1,15 @@
 // Opening: the engine is loaded, the storage opened and read, and the store put together; or all of it is let go again.
 
 import * as args from './arguments.js'
-import { copyBytes, isBytes, isWellFormed, json } from './codecs.js'
+import { isWellFormed, json } from './codecs.js'
 import type { Form } from './entry.js'
-import { invalidArgument, RevkvError, storageError } from './errors.js'
+import { invalidArgument, RevkvError } from './errors.js'
 import { takeLock } from './lock.js'
-import { release, write } from './persist.js'
+import { Medium, newCore, newIncarnation } from './medium.js'
+import { Sentinel } from './sentinel.js'
 import { EngineStore } from './store.js'
-import type { Codec, Durability, OpenOptions, StorageAdapter, StorageHandle, Store } from './types.js'
-import { Core, checkSource, loadEngine } from './wasm.js'
+import type { Codec, Durability, OpenOptions, StorageAdapter, Store } from './types.js'
+import { type Core, checkSource, loadEngine } from './wasm.js'
 import { readReady } from './wire.js'
 
 interface Settings<V> {
@@ -23,7 +24,8 @@ interface Settings<V> {
 /**
  * Loads the engine, recovers what the storage holds, and is ready to read. Importing the package does no work.
  * Errors: `STORAGE_BLOCKED` (another tab has it open), `NOT_LEADER` (another keeps writing to it), `STORAGE_LOST`,
- * `CORRUPT`, `UNSUPPORTED_FORMAT`, `CSP`, `ENGINE_FAILED`.
+ * `CORRUPT` (salvage reads what is left), `EVICTED` (the browser has thrown something away; opening again goes on with
+ * what there is), `UNSUPPORTED_FORMAT`, `CSP`, `ENGINE_FAILED`.
  *
  * @example
  * const store = await open<Note>({ name: 'notes', storage: indexedDb() })
@@ -37,28 +39,17 @@ export async function open<V = unknown>(options?: OpenOptions<V>): Promise<Store
   signal?.throwIfAborted()
   if (!storage) return new EngineStore({ name, core: newCore(0).start(), form, durability })
 
-  const lock = storage.supports.sharedByTabs && hasLocks() ? await takeLock(name, signal) : undefined
-  let handle: StorageHandle | undefined
+  const lock = await lockOf(storage, name, signal)
+  let medium: Medium | undefined
   try {
-    handle = await opened(storage, name, signal)
-    const core = await claim(storage, checkHandle(handle), signal)
-    return new EngineStore({ name, core, form, durability, handle, lock })
+    medium = await Medium.open(storage, name, signal)
+    const sentinel = Sentinel.of(storage, name)
+    const core = await claim(medium, sentinel, signal)
+    return new EngineStore({ name, core, form, durability, medium, lock, sentinel })
   } catch (e) {
-    if (handle) await release(handle)
+    await medium?.close()
     await lock?.release()
     throw e
-  }
-}
-
-function newCore(maxBlobBytes: number): Core {
-  return new Core(crypto.getRandomValues(new Uint8Array(16)), maxBlobBytes)
-}
-
-async function opened(storage: StorageAdapter, name: string, signal: AbortSignal | undefined): Promise<StorageHandle> {
-  try {
-    return await storage.open(name, signal)
-  } catch (e) {
-    throw signal?.aborted ? signal.reason : storageError(e)
   }
 }
 
@@ -69,16 +60,17 @@ const claimRetriesMax = 3
  * An engine that holds all there is and whose epoch the storage has taken: whoever had it open before writes no more.
  * The claim is refused when someone has written since it was read, for then what was read is not all there is.
  */
-async function claim(storage: StorageAdapter, handle: StorageHandle, signal: AbortSignal | undefined): Promise<Core> {
+async function claim(medium: Medium, sentinel: Sentinel | undefined, signal: AbortSignal | undefined): Promise<Core> {
   for (let retries = 0; ; retries++) {
-    const core = newCore(storage.maxBlobBytes)
+    const core = await medium.recover(signal)
     try {
-      await recover(core, handle, signal)
-      const opening = core.start().call((engine) => engine.takeReady())
+      core.start()
+      if (sentinel?.compare(core)) core.call((engine) => engine.renew(newIncarnation()))
+      const opening = core.call((engine) => engine.takeReady())
       if (opening) {
-        const ready = readReady(opening)
-        await write(handle, { ready, durability: 'relaxed' })
-        core.call((engine) => engine.persisted(ready.through))
+        const { through, ...batch } = readReady(opening)
+        await medium.write(batch, 'relaxed')
+        core.call((engine) => engine.persisted(through))
       }
       signal?.throwIfAborted()
       return core
@@ -89,29 +81,8 @@ async function claim(storage: StorageAdapter, handle: StorageHandle, signal: Abo
   }
 }
 
-async function recover(core: Core, handle: StorageHandle, signal: AbortSignal | undefined): Promise<void> {
-  try {
-    for await (const blob of handle.read()) {
-      signal?.throwIfAborted()
-      const { id, bytes } = checkBlob(blob)
-      core.call((engine) => engine.recover(id, bytes))
-    }
-  } catch (e) {
-    throw signal?.aborted ? signal.reason : storageError(e)
-  }
-  signal?.throwIfAborted()
-}
-
-/** What a medium gives can be anything, and the engine's memory is no place to find out. */
-function checkBlob(blob: unknown): { id: string; bytes: Uint8Array } {
-  const { id, bytes } = (blob ?? {}) as Record<string, unknown>
-  if (typeof id !== 'string') throw new RevkvError('CORRUPT', `A blob's id is no text but of type ${typeof id}.`)
-  try {
-    if (isBytes(bytes)) return { id, bytes: copyBytes(bytes) }
-  } catch {
-    // Of a buffer that was transferred: as good as none.
-  }
-  throw new RevkvError('CORRUPT', `Blob ${id} is no Uint8Array.`)
+export function lockOf(storage: StorageAdapter, name: string, signal: AbortSignal | undefined) {
+  return storage.supports.sharedByTabs && hasLocks() ? takeLock(name, signal) : undefined
 }
 
 function hasLocks(): boolean {
@@ -120,7 +91,7 @@ function hasLocks(): boolean {
 
 const openOptions = ['name', 'storage', 'durability', 'values', 'keys', 'wasm', 'signal']
 
-function checkOpen<V>(options: OpenOptions<V> | undefined): Settings<V> {
+export function checkOpen<V>(options: OpenOptions<V> | undefined): Settings<V> {
   const given = args.options(options, openOptions, 'open')
   return {
     name: checkName(given.name ?? 'revkv'),
@@ -151,12 +122,6 @@ function checkStorage(storage: unknown): StorageAdapter | undefined {
     throw invalidArgument('storage: maxBlobBytes has to be a positive integer.')
   }
   return adapter as StorageAdapter
-}
-
-function checkHandle(handle: StorageHandle | undefined): StorageHandle {
-  const has = (name: 'read' | 'write' | 'close') => typeof handle?.[name] === 'function'
-  if (handle && has('read') && has('write') && has('close')) return handle
-  throw invalidArgument('storage: its open gave no handle with read, write and close.')
 }
 
 function checkCodec<V>(codec: unknown): Codec<V> {

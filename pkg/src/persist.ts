@@ -1,9 +1,16 @@
-// The group commit: one batch to the storage at a time; what is written meanwhile is the next batch.
+// The group commit: one batch to the storage at a time; what is written meanwhile is the next batch. And what follows
+// when a batch fails.
+//
+// A batch that failed is not written again on the same handle, because nobody knows what that would do. The storage is
+// opened anew and read, which settles what it holds; then
+// - what is missing is in memory still, and everything is written again: nobody has noticed but for the time it took;
+// - or there is no room for it, and memory goes back to what is stored.
 
 import { RevkvError, storageError } from './errors.js'
-import type { StorageHandle } from './types.js'
+import type { Medium } from './medium.js'
+import type { StorageBatch } from './types.js'
 import type { Core } from './wasm.js'
-import { type Ready, readReady } from './wire.js'
+import { readReady } from './wire.js'
 
 interface Waiter {
   resolve(): void
@@ -11,69 +18,36 @@ interface Waiter {
 }
 
 interface Batch {
-  ready: Ready
+  batch: StorageBatch
+  through: number
   durability: 'relaxed' | 'strict'
-}
-
-/**
- * How long a storage may take to answer. A medium that is slow, or asked for a lot at once, needs seconds; whoever waits
- * longer than this would wait for ever. It is counted in ticks, because a sleep of the page, however long, is one of them.
- */
-const answerTicksMax = 6
-const tickMs = 10_000
-
-/** The answer of a storage, or STORAGE_LOST when none comes. */
-async function answered(asking: Promise<void>): Promise<void> {
-  let timer: ReturnType<typeof setInterval> | undefined
-  const silence = new Promise<never>((_, reject) => {
-    let ticks = 0
-    timer = setInterval(() => {
-      if (++ticks < answerTicksMax) return
-      const text = 'The storage gives no answer; whether it was written is known after opening again.'
-      reject(new RevkvError('STORAGE_LOST', text))
-    }, tickMs)
-  })
-  try {
-    await Promise.race([asking, silence])
-  } finally {
-    clearInterval(timer)
-  }
-}
-
-/** Resolves when the storage has taken the batch. */
-export async function write(handle: StorageHandle, { ready, durability }: Batch): Promise<void> {
-  const { epoch, put, delete: gone } = ready
-  try {
-    await answered(handle.write({ epoch, put, delete: gone }, durability))
-  } catch (e) {
-    throw storageError(e)
-  }
-}
-
-/** Lets go of the storage, which has no say in it. */
-export async function release(handle: StorageHandle): Promise<void> {
-  try {
-    await answered(handle.close())
-  } catch {
-    // Everything that could be lost by it has been written before, or told.
-  }
 }
 
 export interface PersistEvents {
   durable(revision: number): void
+  /** The storage had failed and holds everything again. */
+  healed(error: RevkvError): void
+  /** There was no room: what the storage has not taken is gone from memory too. */
+  full(error: RevkvError): void
+  /** Nothing is written any more. */
   failed(error: RevkvError): void
 }
+
+/** A failed storage is opened again at once, and then after each of these; a handle that heals does so soon or not at all. */
+const healDelaysMs = [0, 200, 1000]
+/** While there is no room, puts are refused without asking the storage, but for one so often. */
+const fullMs = 1000
 
 /**
  * Invariants:
  * - at most one `write` is under way, and it has taken everything the engine had ready when it began;
  * - a waiter is settled by the first batch taken after it came, or by the failure;
- * - a failure of the storage, or its silence, ends the writing;
- * - after a failure nothing is written and nothing is acknowledged: what the medium holds is known only by reading it again.
+ * - nothing is acknowledged that the storage has not taken;
+ * - once nothing is written any more, nothing is applied either.
  */
 export class Persist {
   readonly #core: Core
-  readonly #handle: StorageHandle | undefined
+  readonly #medium: Medium | undefined
   readonly #events: PersistEvents
   #waiting: Waiter[] = []
   /** One of the waiting asked for "strict", whether or not it still waits. */
@@ -86,40 +60,52 @@ export class Persist {
   /** What has been told as durable. */
   #told = 0
   #failure: RevkvError | undefined
+  /** Until when puts are refused, and why. */
+  #full: { error: RevkvError; until: number } | undefined
   /** The failure took with it what had been applied. */
   #lost = false
 
-  constructor(core: Core, handle: StorageHandle | undefined, events: PersistEvents) {
+  constructor(core: Core, medium: Medium | undefined, events: PersistEvents) {
     this.#core = core
-    this.#handle = handle
+    this.#medium = medium
     this.#events = events
   }
 
-  /** Throws when the storage has failed, before a write that could not be kept. */
-  check(): void {
-    if (!this.#failure) return
-    const text = 'The storage has failed, so nothing more is written; close the store and open it again.'
-    throw new RevkvError('STORAGE_LOST', text, { cause: this.#failure })
+  /** Throws when the storage has failed, before a write that could not be kept. `grows`: it needs room. */
+  check(grows: boolean): void {
+    if (this.#failure) {
+      const text = 'The storage has failed, so nothing more is written; close the store and open it again.'
+      throw new RevkvError('STORAGE_LOST', text, { cause: this.#failure })
+    }
+    if (!grows || !this.#full) return
+    if (Date.now() < this.#full.until) throw this.#full.error
+    // This one finds out whether there is room again.
+    this.#full.until = Date.now() + fullMs
   }
 
   /** Sets the loop going. */
   start(): void {
-    if (!this.#handle || this.#running || this.#failure) return
+    if (!this.#medium || this.#running || this.#failure) return
     this.#running = true
     // A microtask later, so that everything written in this turn shares the batch.
-    const handle = this.#handle
-    this.#loop = Promise.resolve().then(() => this.#run(handle))
+    const medium = this.#medium
+    this.#loop = Promise.resolve().then(() => this.#run(medium))
   }
 
   /** Resolves when everything applied so far is in the storage. */
   written(durability: 'relaxed' | 'strict'): Promise<void> {
-    if (!this.#handle) return Promise.resolve()
+    if (!this.#medium) return Promise.resolve()
     return new Promise((resolve, reject) => {
-      this.check()
+      this.check(false)
       this.#waiting.push({ resolve, reject })
       if (durability === 'strict') this.#strict = true
       this.start()
     })
+  }
+
+  /** Resolves when no batch is under way. */
+  async settled(): Promise<void> {
+    while (this.#running) await this.#loop
   }
 
   /** Stops writing for good and tells whoever waits. */
@@ -132,27 +118,26 @@ export class Persist {
 
   /** Writes what is left and lets go of the storage. Rejects with the failure when it left something unwritten. */
   async close(): Promise<void> {
-    if (!this.#handle) return
+    if (!this.#medium) return
     try {
       await this.written('strict').catch(() => {})
       await this.#loop
       if (this.#failure && (this.#lost || this.#core.call((engine) => engine.takeReady()))) throw this.#failure
     } finally {
-      await release(this.#handle)
+      await this.#medium.close()
     }
   }
 
-  async #run(handle: StorageHandle): Promise<void> {
+  async #run(medium: Medium): Promise<void> {
     let group: Waiter[] = []
     try {
       for (;;) {
         if (this.#failure) break
         const batch = this.#gather()
         group = this.#takeWaiting()
-        if (batch) await write(handle, batch)
+        if (batch && !(await this.#write(medium, batch, group))) continue
         // The lock may have been lost during the write; then nobody is told that it is written.
         if (this.#failure) throw this.#failure
-        if (batch) this.#confirm(batch)
         for (const waiter of group) waiter.resolve()
         if (!batch) break
         this.#tellDurable()
@@ -167,19 +152,73 @@ export class Persist {
     this.#running = false
   }
 
+  /** Writes a batch, on a storage opened anew where it fails. `false`: there was no room, as those who waited are told. */
+  async #write(medium: Medium, batch: Batch, group: Waiter[]): Promise<boolean> {
+    try {
+      await medium.write(batch.batch, batch.durability)
+      this.#confirm(batch)
+      this.#full = undefined
+      return true
+    } catch (e) {
+      const error = storageError(e)
+      if (this.#failure || error.code === 'NOT_LEADER') throw error
+      if (error.code !== 'QUOTA_EXCEEDED') return this.#heal(medium, error)
+      // With the moment of going back, so that no write between two moments is taken for one that is gone.
+      await this.#reopened(medium, (engine, found) => {
+        engine.rewind(found)
+        this.#full = { error, until: Date.now() + fullMs }
+        for (const waiter of [...group, ...this.#takeWaiting()]) waiter.reject(error)
+      })
+      this.#events.full(error)
+      return false
+    }
+  }
+
+  async #heal(medium: Medium, error: RevkvError): Promise<true> {
+    for (const [tries, delayMs] of healDelaysMs.entries()) {
+      if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs))
+      try {
+        if (this.#failure) throw this.#failure
+        await this.#reopened(medium, (engine, found) => engine.heal(found))
+        const batch = this.#gather()
+        if (batch) {
+          await medium.write(batch.batch, 'strict')
+          this.#confirm({ ...batch, durability: 'strict' })
+        }
+        break
+      } catch (e) {
+        const again = storageError(e)
+        const isFinal = again.code === 'NOT_LEADER' || again.code === 'CORRUPT' || this.#failure !== undefined
+        if (isFinal) throw again
+        if (tries === healDelaysMs.length - 1) throw error
+      }
+    }
+    this.#events.healed(error)
+    return true
+  }
+
+  async #reopened(medium: Medium, adopt: Parameters<Core['adopt']>[1]): Promise<void> {
+    await medium.reopen()
+    const found = (await medium.recover()).start()
+    this.#core.adopt(found, adopt)
+  }
+
   /** What there is to write. A flush of what went out "relaxed" is a batch of its own, without blobs. */
   #gather(): Batch | undefined {
     const packed = this.#core.call((engine) => engine.takeReady())
     const durability = this.#strict ? 'strict' : 'relaxed'
     this.#strict = false
-    if (packed) return { ready: readReady(packed), durability }
+    if (packed) {
+      const { through, ...batch } = readReady(packed)
+      return { batch, through, durability }
+    }
     if (durability === 'relaxed' || !this.#unflushed) return undefined
-    return { ready: { through: 0, epoch: this.#core.call((engine) => engine.epoch), put: [], delete: [] }, durability }
+    return { batch: { epoch: this.#core.call((engine) => engine.epoch), put: [], delete: [] }, through: 0, durability }
   }
 
-  #confirm({ ready, durability }: Batch): void {
+  #confirm({ through, durability }: Batch): void {
     this.#unflushed = durability === 'relaxed'
-    if (ready.through > 0) this.#core.call((engine) => engine.persisted(ready.through))
+    if (through > 0) this.#core.call((engine) => engine.persisted(through))
   }
 
   #tellDurable(): void {

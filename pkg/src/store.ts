@@ -1,15 +1,20 @@
 // The store users hold: it checks, asks the engine, and sets going what follows: delivery, persistence, expiry.
 
 import * as args from './arguments.js'
+import { readBackup, StoreBackup } from './backup.js'
 import { asyncDispose } from './dispose.js'
 import { type Form, readChanges, readEntry, readList, readValue } from './entry.js'
 import { invalidArgument, RevkvError } from './errors.js'
 import { StoreEvents } from './events.js'
 import { ExpiryTimer, type Leases, randomLeaseId, StoreLease } from './lease.js'
 import type { Lock } from './lock.js'
+import { type Medium, newIncarnation } from './medium.js'
 import { Persist } from './persist.js'
+import type { Sentinel } from './sentinel.js'
 import * as txn from './txn.js'
 import type {
+  Backup,
+  BackupOptions,
   Change,
   DeleteResult,
   Durability,
@@ -23,7 +28,6 @@ import type {
   PutResult,
   Range,
   ReadOptions,
-  StorageHandle,
   Store,
   TxnRequest,
   TxnResult,
@@ -45,9 +49,10 @@ export interface Parts<V> {
   core: Core
   form: Form<V>
   durability: Durability
-  handle?: StorageHandle
+  medium?: Medium
   /** Keeps others from opening the database. */
-  lock?: Lock
+  lock?: Lock | undefined
+  sentinel?: Sentinel | undefined
 }
 
 const readOptions = ['revision']
@@ -67,6 +72,7 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
   readonly #watchers: Watchers<V>
   readonly #expiry = new ExpiryTimer(() => this.#expire())
   readonly #lock: Lock | undefined
+  readonly #sentinel: Sentinel | undefined
   readonly #leases: Leases = {
     info: (id) => this.#leaseInfo(id),
     keepAlive: (id) => this.#keepAlive(id),
@@ -76,18 +82,26 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
   readonly #compacting = new Set<Promise<void>>()
   #closing: Promise<void> | undefined
 
-  constructor({ name, core, form, durability, handle, lock }: Parts<V>) {
+  constructor({ name, core, form, durability, medium, lock, sentinel }: Parts<V>) {
     super()
     this.name = name
     this.#core = core
     this.#form = form
     this.#durability = durability
     this.#lock = lock
+    this.#sentinel = sentinel
     this.#watchers = new Watchers(core, form, (error) => this.report(error))
-    this.#persist = new Persist(core, handle, {
+    this.#persist = new Persist(core, medium, {
       durable: (revision) => {
+        sentinel?.note(core)
         this.emit('durable', { revision })
         this.#watchers.wake()
+      },
+      healed: (error) => this.emit('healed', { error }),
+      full: (error) => {
+        this.#armExpiry()
+        this.#watchers.wake()
+        this.emit('quota', { error })
       },
       failed: (error) => {
         this.#expiry.stop()
@@ -180,7 +194,7 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
   async txn(request: TxnRequest<V>, options?: WriteOptions): Promise<TxnResult<V>> {
     const settle = this.#settlement(args.options(options, writeOptions, 'txn'))
     const checked = txn.checkTxn(request, this.#form)
-    const result = txn.readTxn(this.#apply(wire.packTxn(checked)), checked, this.#form)
+    const result = txn.readTxn(this.#apply(wire.packTxn(checked), txn.grows(checked)), checked, this.#form)
     await settle()
     return result
   }
@@ -198,6 +212,29 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
     this.#checkOpen()
     await detachable(this.#persist.written(durability), signal)
     return this.durableRevision
+  }
+
+  // Backup.
+
+  backup(options?: BackupOptions): Backup {
+    const given = args.options(options, ['revision', 'history'], 'backup')
+    const revision = args.natural(given.revision, 'revision')
+    const history = given.history === undefined || args.flag(given.history, 'history')
+    const bytes = this.#core.call((engine) => engine.backup(revision, history))
+    return new StoreBackup(bytes, revision || this.revision)
+  }
+
+  async restore(source: ReadableStream<Uint8Array> | Uint8Array): Promise<void> {
+    const settle = this.#settlement({})
+    const bytes = await readBackup(source)
+    this.#checkOpen()
+    await this.#persist.settled()
+    this.#persist.check(false)
+    this.#core.call((engine) => engine.restore(bytes, newIncarnation()))
+    this.#changed()
+    this.#armExpiry()
+    await settle()
+    this.#sentinel?.note(this.#core, true)
   }
 
   // Watch.
@@ -263,6 +300,7 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
     try {
       // Listeners hear of the last durable revision too.
       await this.#watchers.settled()
+      this.#sentinel?.note(this.#core, true)
       this.#watchers.end()
       this.#core.free()
     } finally {
@@ -311,8 +349,8 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
   }
 
   /** One request to the engine. The reader stands behind the answer's kind, which is that of the request. */
-  #apply(request: Uint8Array): wire.Reader {
-    this.#persist.check()
+  #apply(request: Uint8Array, grows = false): wire.Reader {
+    this.#persist.check(grows)
     const reader = new wire.Reader(this.#core.call((engine) => engine.apply(request, Date.now())))
     reader.u32()
     this.#changed()
@@ -331,7 +369,7 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
   }
 
   #put(put: wire.Put): PutResult<V> {
-    return txn.readPut(this.#apply(wire.packPut(put)), this.#form)
+    return txn.readPut(this.#apply(wire.packPut(put), true), this.#form)
   }
 
   #putWithTtl(put: wire.Put, given: args.Given): PutResult<V> {

@@ -66,6 +66,12 @@ interface Budget {
   bytes: number
 }
 
+/** Whether it may write something, for which a storage needs room. */
+export function grows(request: wire.Txn): boolean {
+  const puts = (op: wire.Op) => op.kind === 'put' || (op.kind === 'txn' && grows(op.txn))
+  return request.success.some(puts) || request.failure.some(puts)
+}
+
 export function checkTxn<V>(request: unknown, form: Form<V>): wire.Txn {
   return checkLevel(request, form, { operations: operationsMax, bytes: wire.requestBytesMax }, 1)
 }

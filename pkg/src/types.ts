@@ -156,6 +156,21 @@ export interface Store<V = unknown> extends EventTarget, AsyncDisposable {
    * What `on` listeners have coming is delivered first. Errors: `COMPACTED`, `FUTURE_REVISION`.
    */
   compact(revision: number): Promise<void>
+  /**
+   * Everything at one revision, checksummed, with all that is kept of its history unless `history` is false; leases are
+   * those there are now. It is made at the call, and what is written afterwards is not in it.
+   * Errors: `COMPACTED`, `FUTURE_REVISION`.
+   *
+   * @example
+   * const { size, revision } = store.backup()
+   * await new Response(store.backup().stream()).blob()
+   */
+  backup(options?: BackupOptions): Backup
+  /**
+   * Replaces the content by a backup, after the whole of it has been checked; a bad one changes nothing. Watches end with
+   * `RESTORED`. Errors: `CORRUPT`, `UNSUPPORTED_FORMAT`.
+   */
+  restore(source: ReadableStream<Uint8Array> | Uint8Array): Promise<void>
   /** Resolves when everything written so far is durable ("strict" unless given); gives the durable revision. */
   sync(options?: { durability?: 'relaxed' | 'strict'; signal?: AbortSignal }): Promise<number>
 
@@ -226,9 +241,47 @@ export interface StoreEventMap {
   durable: CustomEvent<{ revision: number }>
   /** History before `revision` is gone. */
   compacted: CustomEvent<{ revision: number }>
+  /** The storage had failed with `error`; it was opened again and holds everything. */
+  healed: CustomEvent<{ error: RevkvError }>
+  /**
+   * The storage is full. What it has not taken was taken back: the writes that waited were rejected with
+   * `QUOTA_EXCEEDED`, those of durability "memory" are gone, watches that were told of them end with `RESTORED`.
+   */
+  quota: CustomEvent<{ error: RevkvError }>
   /** A listener threw or a background task failed. When nobody listens, the platform's `reportError` or the console hears of it. */
   error: CustomEvent<{ error: unknown }>
   closed: CustomEvent<Record<string, never>>
+}
+
+export interface BackupOptions {
+  /** As it was then; 0 or absent = now. */
+  revision?: number
+  /** With the history up to then; default true. */
+  history?: boolean
+}
+
+export interface Backup {
+  /** Bytes. */
+  readonly size: number
+  readonly revision: number
+  stream(): ReadableStream<Uint8Array>
+  bytes(): Promise<Uint8Array>
+}
+
+/** Something that was stored and cannot be read. */
+export interface Loss {
+  what: string
+  /** The blob where it shows. */
+  blob?: string
+  /** The revisions of which something may be missing, where that is known. */
+  fromRevision?: number
+  toRevision?: number
+}
+
+export interface Salvaged<V> {
+  /** All that could be read. It is in memory only: nothing is written to the damaged database. */
+  store: Store<V>
+  lost: Loss[]
 }
 
 export interface ReadOptions {

@@ -116,6 +116,13 @@ export class Core {
     return guarded(() => work(engine))
   }
 
+  /** Hands the engine of another core over to this one's. */
+  adopt(other: Core, work: (engine: Engine, found: Engine) => void): void {
+    const found = other.#engine
+    other.#engine = undefined
+    if (found) this.call((engine) => work(engine, found))
+  }
+
   free(): void {
     const engine = this.#engine
     this.#engine = undefined

@@ -3,6 +3,7 @@
 // Requests arrive here checked, as bytes and numbers, so no code of a user's runs while one is being written.
 
 import { RevkvError } from './errors.js'
+import type { Loss } from './types.js'
 
 /** One key, the keys in [start, end), or all keys from start on. */
 export type KeyRange = { key: Uint8Array } | { start: Uint8Array; end?: Uint8Array }
@@ -430,6 +431,12 @@ export function readReady(source: Uint8Array): Ready {
     put: r.list(() => ({ id: r.text(), bytes: r.bytes() })),
     delete: r.list(() => r.text()),
   }
+}
+
+/** Of a salvage. */
+export function readLosses(source: Uint8Array): Loss[] {
+  const r = new Reader(source)
+  return r.list(() => ({ blob: r.text(), what: r.text(), fromRevision: r.u64(), toRevision: r.u64() }))
 }
 
 export function readLease(source: Uint8Array): LeaseInfo {

@@ -1,0 +1,138 @@
+// One opened database of a storage: read into an engine, written to, and opened again after it has failed.
+
+import { copyBytes, isBytes } from './codecs.js'
+import { RevkvError, storageError } from './errors.js'
+import type { StorageAdapter, StorageBatch, StorageHandle } from './types.js'
+import { Core } from './wasm.js'
+
+/**
+ * How long a storage may take to answer. A medium that is slow, or asked for a lot at once, needs seconds; whoever waits
+ * longer than this would wait for ever. It is counted in ticks, because a sleep of the page, however long, is one of them.
+ */
+const answerTicksMax = 6
+const tickMs = 10_000
+
+/** The answer of a storage, or STORAGE_LOST when none comes. */
+async function answered<T>(asking: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setInterval> | undefined
+  const silence = new Promise<never>((_, reject) => {
+    let ticks = 0
+    timer = setInterval(() => {
+      if (++ticks < answerTicksMax) return
+      const text = 'The storage gives no answer; whether it was written is known after opening again.'
+      reject(new RevkvError('STORAGE_LOST', text))
+    }, tickMs)
+  })
+  try {
+    return await Promise.race([asking, silence])
+  } finally {
+    clearInterval(timer)
+  }
+}
+
+export class Medium {
+  readonly adapter: StorageAdapter
+  readonly #name: string
+  #handle: StorageHandle
+
+  private constructor(adapter: StorageAdapter, name: string, handle: StorageHandle) {
+    this.adapter = adapter
+    this.#name = name
+    this.#handle = handle
+  }
+
+  static async open(adapter: StorageAdapter, name: string, signal?: AbortSignal): Promise<Medium> {
+    return new Medium(adapter, name, await opened(adapter, name, signal))
+  }
+
+  /** Opens it again: a handle that has failed once is not asked again. */
+  async reopen(): Promise<void> {
+    await this.close()
+    const opening = opened(this.adapter, this.#name, undefined)
+    // One that comes after the deadline is let go again.
+    let late = false
+    const letGo = async (handle: StorageHandle) => {
+      if (late) await handle.close()
+    }
+    opening.then(letGo).catch(() => {})
+    try {
+      this.#handle = await answered(opening)
+    } catch (e) {
+      late = true
+      throw e
+    }
+  }
+
+  /** An engine that has read all there is, and is not started. `refused` is told of a blob that cannot be read. */
+  async recover(signal?: AbortSignal, refused?: (error: unknown) => void): Promise<Core> {
+    const core = newCore(this.adapter.maxBlobBytes)
+    try {
+      for await (const blob of this.#handle.read()) {
+        signal?.throwIfAborted()
+        try {
+          const { id, bytes } = checkBlob(blob)
+          core.call((engine) => engine.recover(id, bytes))
+        } catch (e) {
+          if (!refused) throw e
+          refused(e)
+        }
+      }
+      signal?.throwIfAborted()
+      return core
+    } catch (e) {
+      core.free()
+      throw signal?.aborted ? signal.reason : storageError(e)
+    }
+  }
+
+  /** Resolves when the storage has taken the batch. */
+  async write(batch: StorageBatch, durability: 'relaxed' | 'strict'): Promise<void> {
+    try {
+      await answered(this.#handle.write(batch, durability))
+    } catch (e) {
+      throw storageError(e)
+    }
+  }
+
+  /** Lets go of the storage, which has no say in it. */
+  async close(): Promise<void> {
+    try {
+      await answered(this.#handle.close())
+    } catch {
+      // Everything that could be lost by it has been written before, or told.
+    }
+  }
+}
+
+export function newCore(maxBlobBytes: number): Core {
+  return new Core(newIncarnation(), maxBlobBytes)
+}
+
+/** Names a life of a store. */
+export function newIncarnation(): Uint8Array {
+  return crypto.getRandomValues(new Uint8Array(16))
+}
+
+async function opened(adapter: StorageAdapter, name: string, signal: AbortSignal | undefined): Promise<StorageHandle> {
+  let handle: StorageHandle
+  try {
+    handle = await adapter.open(name, signal)
+  } catch (e) {
+    throw signal?.aborted ? signal.reason : storageError(e)
+  }
+  const has = (name: 'read' | 'write' | 'close') => typeof handle?.[name] === 'function'
+  if (has('read') && has('write') && has('close')) return handle
+  throw new RevkvError('INVALID_ARGUMENT', 'storage: its open gave no handle with read, write and close.')
+}
+
+/** What a medium gives can be anything, and the engine's memory is no place to find out. */
+function checkBlob(blob: unknown): { id: string; bytes: Uint8Array } {
+  const { id, bytes } = (blob ?? {}) as Record<string, unknown>
+  if (typeof id !== 'string') throw new RevkvError('CORRUPT', `A blob's id is no text but of type ${typeof id}.`)
+  try {
+    if (isBytes(bytes)) return { id, bytes: copyBytes(bytes) }
+  } catch {
+    // Of a buffer that was transferred: as good as none.
+  }
+  throw new RevkvError('CORRUPT', `Blob ${id} is no Uint8Array.`)
+}
