@@ -61,7 +61,7 @@ class NodeFolder implements LogFolder {
   static async open(node: NodeModules, path: string, signal: AbortSignal | undefined): Promise<NodeFolder> {
     try {
       await makeFolder(node, path)
-      return new NodeFolder(node, path, await takeFileLock(node, node.path.join(path, 'lock'), signal))
+      return new NodeFolder(node, path, await takeFileLock(node, path, signal))
     } catch (e) {
       throw signal?.aborted ? signal.reason : storageError(e)
     }

@@ -8,8 +8,6 @@ export interface NodeModules {
     mkdir(path: string, options: { recursive: true }): Promise<string | undefined>
     readdir(path: string): Promise<string[]>
     readFile(path: string, encoding: 'utf8'): Promise<string>
-    rename(from: string, to: string): Promise<void>
-    link(from: string, to: string): Promise<void>
     unlink(path: string): Promise<void>
     stat(path: string): Promise<NodeStats>
     open(path: string, flags: 'r' | 'r+' | 'w+' | 'wx'): Promise<NodeFileHandle>
@@ -38,8 +36,6 @@ export interface NodeFileHandle {
 
 export interface NodeStats {
   size: number
-  ino: number
-  mtimeMs: number
 }
 
 export function nodeModules(): NodeModules {
