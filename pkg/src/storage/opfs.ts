@@ -50,7 +50,7 @@ interface SyncHandle {
   close(): void
 }
 
-type FileHandle = FileSystemFileHandle & { createSyncAccessHandle?(): Promise<SyncHandle> }
+type FileHandle = FileSystemFileHandle & { createSyncAccessHandle(): Promise<SyncHandle> }
 
 class OpfsFolder implements LogFolder {
   readonly #directory: FileSystemDirectoryHandle
@@ -65,6 +65,9 @@ class OpfsFolder implements LogFolder {
   static async open(name: string, signal: AbortSignal | undefined): Promise<OpfsFolder> {
     if (typeof navigator === 'undefined' || !navigator.storage?.getDirectory) {
       throw new RevkvError('STORAGE_LOST', 'There is no origin private file system here.')
+    }
+    if (!('createSyncAccessHandle' in FileSystemFileHandle.prototype)) {
+      throw new RevkvError('STORAGE_LOST', 'opfs() works in a dedicated worker only: open the store in one.')
     }
     try {
       const root = await navigator.storage.getDirectory()
@@ -109,10 +112,7 @@ async function syncHandle(
   create: boolean,
   signal?: AbortSignal,
 ): Promise<SyncHandle> {
-  const handle: FileHandle = await directory.getFileHandle(name, { create })
-  if (!handle.createSyncAccessHandle) {
-    throw new RevkvError('STORAGE_LOST', 'opfs() works in a dedicated worker only: open the store in one.')
-  }
+  const handle = (await directory.getFileHandle(name, { create })) as FileHandle
   for (let waitedMs = 0, pauseMs = 10; ; ) {
     signal?.throwIfAborted()
     try {
