@@ -5,8 +5,9 @@
 
 import { expect, test } from 'vitest'
 import { Random } from '../../src/conformance/random.js'
+import type { Log } from '../../src/log/log.js'
 import { type Contents, Crash, Disk, type Op } from './disk.js'
-import { found, opened, type Step, statesOf, workload } from './workload.js'
+import { bytesOf, found, opened, type Step, statesOf, workload } from './workload.js'
 
 const seed = Number(process.env.REVKV_SEED ?? 1)
 const runs = Number(process.env.REVKV_CRASH_RUNS ?? 16)
@@ -51,13 +52,19 @@ async function recovers(image: Contents, { states, least, most }: Bounds, goOn: 
   const holds = await found(log)
   const behind = states.slice(least, most + 1).includes(holds)
   if (!behind) throw new Error(`it holds none of the states ${least} to ${most}: ${holds}`)
-  if (goOn) {
-    const id = 'f'.repeat(16)
-    await log.write({ epoch: 1e9, put: [{ id, bytes: new Uint8Array() }], delete: [] }, 'strict')
-    const again = await opened(new Disk(disk.files))
-    expect(await found(again.log)).toBe([...(holds ? [holds] : []), `${id}:0`].join())
-  }
+  if (goOn) await goesOn(log, disk, holds)
   return trace
+}
+
+/** A log that has recovered is as good as any: it is written to, through several segments, and opened again. */
+async function goesOn(log: Log, disk: Disk, holds: string): Promise<void> {
+  const last = Array.from({ length: 6 }, (_, i) => `${'f'.repeat(15)}${i}`)
+  for (const id of last) {
+    await log.write({ epoch: 1e9, put: [{ id, bytes: bytesOf(id, 600) }], delete: [] }, 'relaxed')
+  }
+  await log.write({ epoch: 1e9, put: [], delete: [] }, 'strict')
+  const again = await opened(new Disk(disk.files))
+  expect(await found(again.log)).toBe([...(holds ? [holds] : []), ...last.map((id) => `${id}:600`)].join())
 }
 
 async function crashes(steps: Step[], random: Random): Promise<number> {

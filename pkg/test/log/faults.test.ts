@@ -167,6 +167,20 @@ describe('space', () => {
     },
   )
 
+  test('the highest id is the highest, though older blobs are copied behind it', async () => {
+    const disk = new Disk()
+    const { log } = await opened(disk)
+    for (let i = 1; i <= 60; i++) await log.write(one(i, 100), 'relaxed')
+    // One in six stays, spread over all segments, and nothing is put any more.
+    for (let i = 1; i <= 60; i++) {
+      await log.write({ epoch: 1, put: [], delete: i % 6 === 0 ? [] : [id(i)] }, 'relaxed')
+      expect(await codeOf(() => log.write(one(60), 'relaxed'))).toBe('NOT_LEADER')
+    }
+    expect(disk.trace.some(({ op, file }) => op === 'remove' && file === '00000001.log')).toBe(true)
+    const { log: again } = await opened(new Disk(disk.files))
+    expect(await codeOf(() => again.write(one(60), 'relaxed'))).toBe('NOT_LEADER')
+  })
+
   test('a torn tail is reported', async () => {
     const disk = new Disk()
     const { log } = await opened(disk)

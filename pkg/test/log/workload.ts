@@ -25,16 +25,20 @@ export function bytesOf(id: string, length: number): Uint8Array {
   return bytes
 }
 
-export function workload(random: Random, batches: number, { strict = 3, purge = 12 } = {}): Step[] {
+export function workload(
+  random: Random,
+  batches: number,
+  { strict = 3, purge = 12, gone: each = 6, large = 4 } = {},
+): Step[] {
   const live: string[] = []
   let next = 1
   return Array.from({ length: batches }, (_, i) => {
     const put = Array.from({ length: random.below(4) }, () => {
       const id = (next++).toString(16).padStart(16, '0')
-      return { id, bytes: bytesOf(id, random.below(4) === 0 ? random.below(900) : random.below(90)) }
+      return { id, bytes: bytesOf(id, random.below(large) === 0 ? random.below(900) : random.below(90)) }
     })
     // Now and then nearly all goes, as in a compaction.
-    const odds = random.below(purge) === 0 ? 1 : 6
+    const odds = random.below(purge) === 0 ? 1 : each
     const gone = live.filter(() => random.below(odds) === 0)
     live.splice(0, live.length, ...live.filter((id) => !gone.includes(id)), ...put.map(({ id }) => id))
     return {
