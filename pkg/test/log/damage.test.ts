@@ -19,7 +19,7 @@ interface Reference {
 
 /** A log of about 16 KiB whose last batches are relaxed, or which was closed. */
 async function reference(closed: boolean): Promise<Reference> {
-  const steps = workload(new Random(5), 20, { purge: 1000, gone: 40, large: 1 })
+  const steps = workload(new Random(5), 23, { purge: 1000, gone: 40, large: 1 })
   const disk = new Disk()
   const log = await Log.open(disk, { ...small, segmentBytes: 4000 })
   for (const { batch, durability } of steps) await log.write(batch, durability)
@@ -86,7 +86,7 @@ function* cuts({ files }: Reference): Generator<Contents> {
 const sum = (counts: Record<Outcome, number>) => counts.named + counts.torn + counts.unharmed
 const sizeOf = ({ files }: Reference) => [...files.values()].reduce((total, bytes) => total + bytes.length, 0)
 
-test('every flipped bit of a log whose process was killed', { timeout: 120_000 }, async () => {
+test('every flipped bit of a log whose process was killed', { timeout: 300_000 }, async () => {
   const log = await reference(false)
   const counts = await tally(log, flips(log, [0, 1, 2, 3, 4, 5, 6, 7]))
   console.log(`${sum(counts)} bits:`, JSON.stringify(counts))
@@ -94,14 +94,14 @@ test('every flipped bit of a log whose process was killed', { timeout: 120_000 }
   expect(counts.torn).toBeGreaterThan(0)
 })
 
-test('a log that was closed has no torn tail, whichever bit is flipped', { timeout: 60_000 }, async () => {
+test('a log that was closed has no torn tail, whichever bit is flipped', { timeout: 120_000 }, async () => {
   const log = await reference(true)
   const counts = await tally(log, flips(log, [3]))
   console.log(`${sum(counts)} bits of a closed log:`, JSON.stringify(counts))
   expect(counts.torn).toBe(0)
 })
 
-test('a log that is cut anywhere', { timeout: 60_000 }, async () => {
+test('a log that is cut anywhere', { timeout: 120_000 }, async () => {
   // What is cut away takes with it what says that it was durable; then only the mark does, set when the segment was begun.
   const killed = { ...(await reference(false)), least: 0 }
   const counts = await tally(killed, cuts(killed))
