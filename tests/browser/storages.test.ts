@@ -103,6 +103,24 @@ test('a store in OPFS is there for the next worker and the next page', async ({ 
   })
 })
 
+test('a full OPFS refuses the write, and loses nothing that was acknowledged', async ({ open, chromium, server }) => {
+  const page = await open()
+  const session = await chromium.context.newCDPSession(page)
+  const origin = new URL(server.url).origin
+  // Chromium sets aside some MB for each file that is open.
+  await session.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 20_000_000 })
+  await withWorkers(page, 'a')
+  expect(await ask(page, 'a', 'open', { name: 'full' })).toEqual({ revision: 1, values: [] })
+  const full = (await ask(page, 'a', 'fill')) as { acknowledged: number; refused: string; close: string }
+  expect(full).toMatchObject({ refused: 'QUOTA_EXCEEDED', close: 'QUOTA_EXCEEDED' })
+  expect(full.acknowledged).toBeGreaterThan(10)
+  await session.send('Storage.overrideQuotaForOrigin', { origin })
+
+  const again = (await ask(page, 'a', 'open', { name: 'full' })) as { revision: number }
+  expect(again.revision).toBe(full.acknowledged)
+  expect(await ask(page, 'a', 'put', ['k', 'one'])).toBe(full.acknowledged + 1)
+})
+
 test('what a torn write has left behind is cut off and reported', async ({ open }) => {
   const page = await open()
   await withWorkers(page, 'a')

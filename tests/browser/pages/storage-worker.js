@@ -24,6 +24,19 @@ const acts = {
     await store.close()
   },
 
+  /** Writes until it is refused. */
+  async fill() {
+    let acknowledged = store.revision
+    for (;;) {
+      try {
+        acknowledged = (await store.put('n', 'x'.repeat(60_000))).revision
+      } catch (error) {
+        const close = await store.close().catch((error) => error.code)
+        return { acknowledged, refused: error.code, close }
+      }
+    }
+  },
+
   /** Writes for as long as it is let, and says how far it has come. */
   async writeOn({ durability }) {
     for (let i = 1; ; i++) {
