@@ -10,7 +10,8 @@ import { build } from 'esbuild'
 
 const root = dirname(fileURLToPath(import.meta.url))
 const dist = join(root, 'dist')
-const entries = ['index', 'storage/memory', 'storage/indexeddb']
+const storages = ['memory', 'indexeddb', 'file', 'opfs', 'durable-object', 'level']
+const entries = ['index', 'salvage', ...storages.map((storage) => `storage/${storage}`), 'conformance/index']
 
 await bundle()
 declare()

@@ -58,8 +58,14 @@ export function isRefusal(e: unknown): e is EngineRefusal {
 export function storageError(e: unknown): RevkvError {
   if (RevkvError.is(e)) return e
   const name = e instanceof Error ? e.name : typeof e
-  if (name === 'QuotaExceededError') return new RevkvError('QUOTA_EXCEEDED', 'The storage is full.', { cause: e })
+  if (name === 'QuotaExceededError' || isFull(e))
+    return new RevkvError('QUOTA_EXCEEDED', 'The storage is full.', { cause: e })
   return new RevkvError('STORAGE_LOST', `The storage failed (${name}); close the store and open it again.`, {
     cause: e,
   })
+}
+
+/** What an operating system says of a disk, or a user's share of it, that is full. */
+function isFull(e: unknown): boolean {
+  return e instanceof Error && ['ENOSPC', 'EDQUOT'].includes((e as { code?: unknown }).code as string)
 }

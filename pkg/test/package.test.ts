@@ -1,9 +1,10 @@
 // What is published: built, imported by name, run from where it lies.
 
 import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname } from 'node:path'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, expect, test } from 'vitest'
 import { RevkvError } from '../src/index.js'
@@ -20,18 +21,20 @@ const program = `
   import { open, RevkvError } from 'revkv'
   import { memory } from 'revkv/storage/memory'
   import { indexedDb } from 'revkv/storage/indexeddb'
+  import { opfs } from 'revkv/storage/opfs'
   const storage = memory()
   const first = await open({ storage })
   await first.put('greeting', { hello: 'world' }, { ttlSeconds: 1000 })
   await first.close()
   const store = await open({ storage })
   const code = await open({ storage: indexedDb() }).catch((e) => RevkvError.is(e) && e.code)
-  console.log(JSON.stringify([store.get('greeting'), store.revision, code]))
+  const worker = await open({ storage: opfs() }).catch((e) => RevkvError.is(e) && e.code)
+  console.log(JSON.stringify([store.get('greeting'), store.revision, code, worker]))
 `
 
 test('finds its engine by itself, and keeps no process alive', () => {
   const out = run('--input-type=module', '--eval', program)
-  expect(JSON.parse(out)).toEqual([{ hello: 'world' }, 2, 'STORAGE_LOST'])
+  expect(JSON.parse(out)).toEqual([{ hello: 'world' }, 2, 'STORAGE_LOST', 'STORAGE_LOST'])
 })
 
 test('importing it does no work', () => {
@@ -48,6 +51,24 @@ test('importing it does no work', () => {
   expect(out.trim()).toBe('RevkvError,bytes,json,open,utf8')
 })
 
+test('a store in files is there for the next process, which it keeps no longer than needed', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'revkv-package-'))
+  try {
+    const visit = `
+      import { open } from 'revkv'
+      import { file } from 'revkv/storage/file'
+      const store = await open({ storage: file({ folder: ${JSON.stringify(folder)} }) })
+      const { revision } = await store.put('visits', (store.get('visits') ?? 0) + 1)
+      console.log(store.get('visits'), revision)
+      await store.close()
+    `
+    const outs = [1, 2, 3].map(() => run('--input-type=module', '--eval', visit).trim())
+    expect(outs).toEqual(['1 2', '2 3', '3 4'])
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
 test('its errors are known to another copy', async () => {
   const copy = (await import(new URL('../dist/index.js', import.meta.url).href)) as typeof import('../src/index.js')
   const error = await copy.open({ name: '' }).catch((e: unknown) => e)
@@ -61,7 +82,7 @@ test('declares types that stand by themselves, and nothing private', () => {
     exports: Record<string, { types: string } | string>
   }
   const types = Object.values(exports).flatMap((entry) => (typeof entry === 'string' ? [] : [entry.types]))
-  expect(types).toHaveLength(3)
+  expect(types).toHaveLength(8)
   for (const file of types) {
     expect(readFileSync(new URL(`../${file}`, import.meta.url), 'utf8')).not.toContain('wasm/revkv')
   }
@@ -106,15 +127,28 @@ test('is packed with its papers and without its sources', () => {
   const built = paths.filter((path) => path.startsWith('dist/') && !/^dist\/chunk-\w+\.js$/.test(path))
   expect(built.sort()).toEqual([
     'dist/codecs.d.ts',
+    'dist/conformance/faulty.d.ts',
+    'dist/conformance/index.d.ts',
+    'dist/conformance/index.js',
+    'dist/conformance/storage.d.ts',
     'dist/errors.d.ts',
     'dist/index.d.ts',
     'dist/index.js',
+    'dist/log/torn-tail.d.ts',
     'dist/open.d.ts',
     'dist/revkv.wasm',
+    'dist/storage/durable-object.d.ts',
+    'dist/storage/durable-object.js',
+    'dist/storage/file.d.ts',
+    'dist/storage/file.js',
     'dist/storage/indexeddb.d.ts',
     'dist/storage/indexeddb.js',
+    'dist/storage/level.d.ts',
+    'dist/storage/level.js',
     'dist/storage/memory.d.ts',
     'dist/storage/memory.js',
+    'dist/storage/opfs.d.ts',
+    'dist/storage/opfs.js',
     'dist/types.d.ts',
   ])
 })
@@ -127,5 +161,6 @@ test('names whose work is in it', () => {
   const lines = bundled.join('').matchAll(/^([\w-]+) = (?:.*package = "([\w-]+)")?/gm)
   const crates = [...lines].map(([, name, renamed]) => renamed ?? name)
   expect(crates).toEqual(expect.arrayContaining(['imbl', 'bincode', 'wasm-bindgen']))
-  for (const work of [...crates, 'imbl-sized-chunks', 'idb']) expect(notice).toMatch(new RegExp(`[ ,]${work}[ ,]`))
+  for (const work of [...crates, 'imbl-sized-chunks', 'idb', 'crc-32'])
+    expect(notice).toMatch(new RegExp(`[ ,]${work}[ ,]`))
 })

@@ -13,9 +13,11 @@ use crate::project::Project;
 
 /// The wasm after gzip. Whoever needs only a part of the store still pays all of this. Where it is now, so that it does
 /// not grow unnoticed; the goal is 45,000.
-const WASM_GZ_BYTES_MAX: u64 = 85_000;
-/// Everything a page can load, after gzip; the goal is 64,000.
-const ALL_GZ_BYTES_MAX: u64 = 103_000;
+const WASM_GZ_BYTES_MAX: u64 = 96_000;
+/// Everything a page can load, after gzip, though it needs one storage of six; the goal is 64,000.
+const ALL_GZ_BYTES_MAX: u64 = 130_000;
+/// What is for tests only.
+const NOT_LOADED: &str = "conformance";
 
 /// The files of pkg/dist that a page downloads.
 pub struct Sizes(Vec<File>);
@@ -70,7 +72,9 @@ fn collect(dist: &Path, folder: &Path, files: &mut Vec<File>) -> Result<()> {
     for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let path = entry?.path();
         if path.is_dir() {
-            collect(dist, &path, files)?;
+            if !path.ends_with(NOT_LOADED) {
+                collect(dist, &path, files)?;
+            }
         } else if path.extension().is_some_and(|extension| extension == "js" || extension == "wasm") {
             let bytes = fs::read(&path)?;
             let name = path.strip_prefix(dist)?.display().to_string();

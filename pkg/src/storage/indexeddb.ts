@@ -16,6 +16,8 @@ interface Meta {
   epoch: number
   /** The highest id ever put: that of the last blob there is, else something has taken it away. */
   head: string
+  /** 1 when that blob has been deleted. */
+  headless: number
 }
 
 type Database = IDBPDatabase<Schema>
@@ -100,47 +102,60 @@ function withinDeadline(opening: Promise<Database>, signal: AbortSignal | undefi
 
 class IndexedDbHandle implements StorageHandle {
   readonly #db: Database
+  #closed = false
 
   constructor(db: Database) {
     this.#db = db
   }
 
   async *read(): AsyncGenerator<Blob> {
+    this.#checkOpen()
     let before: string | undefined
     let last = ''
-    for await (const { blobs, head } of this.#pages()) {
+    let whole = true
+    for await (const { blobs, head, headless } of this.#pages()) {
       // Each page is a transaction; what is written between two of them may have deleted what the first one held.
       if (head !== (before ??= head)) throw notLeader('while it was read')
       yield* blobs
       last = blobs.at(-1)?.id ?? last
+      whole = headless === 0
     }
-    if (last === before) return
+    if (last === before || !whole) return
     const name = this.#db.name
     throw new RevkvError('CORRUPT', `"${name}" has lost blobs: it ends with "${last}", and "${before}" was written.`)
   }
 
   async write(batch: StorageBatch, durability: 'relaxed' | 'strict'): Promise<void> {
+    this.#checkOpen()
     try {
       const tx = this.#db.transaction(['blobs', 'meta'], 'readwrite', { durability })
       const done = tx.done
       // Told below; without this an abort would also count as unhandled.
       done.catch(() => {})
-      let { epoch, head } = await metaOf(tx.objectStore('meta'))
+      let { epoch, head, headless } = await metaOf(tx.objectStore('meta'))
       if (batch.epoch < epoch || batch.put.some(({ id }) => id <= head)) {
         tx.abort()
         throw notLeader(`in epoch ${epoch}`)
+      }
+      const large = batch.put.find(({ bytes }) => bytes.length > maxBlobBytes)
+      if (large) {
+        tx.abort()
+        throw new RevkvError('TOO_LARGE', `Blob ${large.id} is larger than ${maxBlobBytes} bytes.`)
       }
       // The plain requests: their failures come as the transaction's, so a promise for each would only cost.
       const blobs = unwrap(tx.objectStore('blobs'))
       for (const { id, bytes } of batch.put) {
         blobs.add(bytes, id)
         if (id > head) head = id
+        headless = 0
       }
+      if (batch.delete.includes(head)) headless = 1
       for (const id of batch.delete) blobs.delete(id)
       // Always written, so that a batch without blobs is a flush too.
       const meta = unwrap(tx.objectStore('meta'))
       meta.put(batch.epoch, 'epoch')
       meta.put(head, 'head')
+      meta.put(headless, 'headless')
       tx.commit()
       // Success of the requests is not success: a full disk shows only here.
       await done
@@ -150,28 +165,34 @@ class IndexedDbHandle implements StorageHandle {
   }
 
   async bytesUsed(): Promise<number> {
+    this.#checkOpen()
     let total = 0
     for await (const { blobs } of this.#pages()) for (const { bytes } of blobs) total += bytes.length
     return total
   }
 
   async close(): Promise<void> {
+    this.#closed = true
     this.#db.close()
   }
 
-  async *#pages(): AsyncGenerator<{ blobs: Blob[]; head: string }> {
+  #checkOpen(): void {
+    if (this.#closed) throw new RevkvError('CLOSED', 'This handle of the medium is closed.')
+  }
+
+  async *#pages(): AsyncGenerator<Omit<Meta, 'epoch'> & { blobs: Blob[] }> {
     try {
       let after: string | undefined
       for (;;) {
         const range = after === undefined ? undefined : IDBKeyRange.lowerBound(after, true)
         const tx = this.#db.transaction(['blobs', 'meta'])
         const store = tx.objectStore('blobs')
-        const [ids, values, { head }] = await Promise.all([
+        const [ids, values, { head, headless }] = await Promise.all([
           store.getAllKeys(range, pageBlobs),
           store.getAll(range, pageBlobs),
           metaOf(tx.objectStore('meta')),
         ])
-        yield { blobs: ids.map((id, i) => ({ id, bytes: values[i] as Uint8Array })), head }
+        yield { blobs: ids.map((id, i) => ({ id, bytes: values[i] as Uint8Array })), head, headless }
         if (ids.length < pageBlobs) return
         after = ids.at(-1)
       }
@@ -184,8 +205,9 @@ class IndexedDbHandle implements StorageHandle {
 type Blob = StorageBatch['put'][number]
 
 async function metaOf(meta: { get(key: string): Promise<number | string | undefined> }): Promise<Meta> {
-  const [epoch = 0, head = ''] = await Promise.all([meta.get('epoch'), meta.get('head')])
-  return { epoch, head } as Meta
+  const names = ['epoch', 'head', 'headless']
+  const [epoch = 0, head = '', headless = 0] = await Promise.all(names.map((name) => meta.get(name)))
+  return { epoch, head, headless } as Meta
 }
 
 function notLeader(how: string, cause?: unknown): RevkvError {

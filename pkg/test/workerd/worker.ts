@@ -1,0 +1,91 @@
+// What runs inside workerd: /<kind of object>/<name of the object>/<what to do>?<with what>
+
+// @ts-expect-error: a module of the platform's
+import { DurableObject } from 'cloudflare:workers'
+// @ts-expect-error: the compiled engine, named in the configuration
+import wasm from 'revkv.wasm'
+import { storageConformance } from '../../src/conformance/index.js'
+import { open, RevkvError } from '../../src/index.js'
+import { type DurableObjectStorage, durableObject } from '../../src/storage/durable-object.js'
+
+type Act = (storage: DurableObjectStorage, given: string) => Promise<unknown>
+
+const acts: Record<string, Act> = {
+  /** One test of the suite, in an object of its own. */
+  async conformance(storage, name) {
+    const tests = new Map<string, () => Promise<void>>()
+    const test = (title: string, run: () => Promise<void>) => tests.set(title, run)
+    storageConformance({ name: 'durable-object', test, create: () => durableObject(storage) })
+    await tests.get(name)?.()
+    return tests.has(name)
+  },
+
+  /** Opens a store, says what is in it, writes to it, and leaves it open for whatever comes. */
+  async visit(storage, value) {
+    const store = await open<string>({ name: 'visits', storage: durableObject(storage), wasm })
+    const found = store.history({ prefix: 'visit' }).map((change) => change.type === 'put' && change.entry.value)
+    const { revision } = await store.put('visit', value)
+    await store.put('large', 'x'.repeat(300_000))
+    return { found, revision, durable: store.durableRevision }
+  },
+
+  async compact(storage) {
+    const store = await open<string>({ name: 'visits', storage: durableObject(storage), wasm })
+    await store.compact(store.revision)
+    const { revision } = store
+    await store.close()
+    const again = await open<string>({ name: 'visits', storage: durableObject(storage), wasm })
+    return [again.revision === revision, again.get('visit'), again.get('large')?.length]
+  },
+
+  /** What the platform is asked for in one commit of many blobs. */
+  async calls(storage) {
+    const calls: number[] = []
+    const counting = new Proxy(storage, {
+      get: (target, name) => {
+        const value = Reflect.get(target, name)
+        return (given: object, ...rest: unknown[]) => {
+          if (name === 'put') calls.push(Object.keys(given).length)
+          if (name === 'delete') calls.push(-(given as string[]).length)
+          return Reflect.apply(value, target, [given, ...rest])
+        }
+      },
+    })
+    const handle = await durableObject(counting).open('calls')
+    const ids = Array.from({ length: 300 }, (_, i) => `${i}`.padStart(16, '0'))
+    const bytes = new Uint8Array(3)
+    await handle.write({ epoch: 1, put: ids.map((id) => ({ id, bytes })), delete: [] }, 'strict')
+    await handle.write({ epoch: 1, put: [], delete: ids }, 'strict')
+    return calls
+  },
+}
+
+class TestObject extends DurableObject {
+  async fetch(request: Request): Promise<Response> {
+    const { pathname, searchParams } = new URL(request.url)
+    const [, , , act = ''] = pathname.split('/')
+    try {
+      const { storage } = (this as unknown as { ctx: { storage: DurableObjectStorage } }).ctx
+      return Response.json({ answer: await acts[act]?.(storage, searchParams.get('with') ?? '') })
+    } catch (e) {
+      return Response.json({ error: String(e), code: RevkvError.is(e) && e.code })
+    }
+  }
+}
+
+/** One keeps its values in SQLite, the other as the platform did before. */
+export class OnSqlite extends TestObject {}
+export class OnKeys extends TestObject {}
+
+interface Namespace {
+  idFromName(name: string): unknown
+  get(id: unknown): { fetch(request: Request): Promise<Response> }
+}
+
+export default {
+  fetch(request: Request, env: Record<string, Namespace>): Promise<Response> | Response {
+    const [, kind = '', name = ''] = new URL(request.url).pathname.split('/')
+    const namespace = env[kind]
+    return namespace ? namespace.get(namespace.idFromName(name)).fetch(request) : new Response('', { status: 404 })
+  },
+}
