@@ -1,6 +1,7 @@
 // One opener of a database at a time, by a Web Lock on its name.
 
 import { RevkvError, storageError } from './errors.js'
+import type { StorageAdapter } from './types.js'
 
 /** A page that is just closing lets go well within this; beyond it someone is really there. */
 const waitMsMax = 2000
@@ -12,8 +13,17 @@ export interface Lock {
   readonly lost: Promise<RevkvError>
 }
 
+/** The lock of a database that other tabs see, where there are locks. */
+export function lockOf(storage: StorageAdapter, name: string, signal: AbortSignal | undefined) {
+  return storage.supports.sharedByTabs && hasLocks() ? takeLock(name, signal) : undefined
+}
+
+function hasLocks(): boolean {
+  return typeof navigator === 'object' && navigator.locks !== undefined
+}
+
 /** Takes the lock of a database, or STORAGE_BLOCKED when it is not to be had in time. */
-export function takeLock(name: string, signal: AbortSignal | undefined): Promise<Lock> {
+function takeLock(name: string, signal: AbortSignal | undefined): Promise<Lock> {
   return new Promise((resolve, reject) => {
     const giveUp = new AbortController()
     const abort = () => giveUp.abort()

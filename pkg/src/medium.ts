@@ -12,15 +12,24 @@ import { Core } from './wasm.js'
 const answerTicksMax = 6
 const tickMs = 10_000
 
+/** A storage that has given no answer once is not waited for again. */
+const silences = new WeakSet<RevkvError>()
+
+export function isSilence(error: RevkvError): boolean {
+  return silences.has(error)
+}
+
 /** The answer of a storage, or STORAGE_LOST when none comes. */
-async function answered<T>(asking: Promise<T>): Promise<T> {
+async function answered<T>(asking: Promise<T>, ticksMax = answerTicksMax): Promise<T> {
   let timer: ReturnType<typeof setInterval> | undefined
   const silence = new Promise<never>((_, reject) => {
     let ticks = 0
     timer = setInterval(() => {
-      if (++ticks < answerTicksMax) return
+      if (++ticks < ticksMax) return
       const text = 'The storage gives no answer; whether it was written is known after opening again.'
-      reject(new RevkvError('STORAGE_LOST', text))
+      const error = new RevkvError('STORAGE_LOST', text)
+      silences.add(error)
+      reject(error)
     }, tickMs)
   })
   try {
@@ -47,7 +56,7 @@ export class Medium {
 
   /** Opens it again: a handle that has failed once is not asked again. */
   async reopen(): Promise<void> {
-    await this.close()
+    await this.close(1)
     const opening = opened(this.adapter, this.#name, undefined)
     // One that comes after the deadline is let go again.
     let late = false
@@ -67,7 +76,10 @@ export class Medium {
   async recover(signal?: AbortSignal, refused?: (error: unknown) => void): Promise<Core> {
     const core = newCore(this.adapter.maxBlobBytes)
     try {
-      for await (const blob of this.#handle.read()) {
+      const blobs = this.#handle.read()[Symbol.asyncIterator]()
+      for (;;) {
+        const { done, value: blob } = await answered(blobs.next())
+        if (done) break
         signal?.throwIfAborted()
         try {
           const { id, bytes } = checkBlob(blob)
@@ -95,9 +107,9 @@ export class Medium {
   }
 
   /** Lets go of the storage, which has no say in it. */
-  async close(): Promise<void> {
+  async close(ticksMax = answerTicksMax): Promise<void> {
     try {
-      await answered(this.#handle.close())
+      await answered(this.#handle.close(), ticksMax)
     } catch {
       // Everything that could be lost by it has been written before, or told.
     }
@@ -122,6 +134,7 @@ async function opened(adapter: StorageAdapter, name: string, signal: AbortSignal
   }
   const has = (name: 'read' | 'write' | 'close') => typeof handle?.[name] === 'function'
   if (has('read') && has('write') && has('close')) return handle
+  if (has('close')) await handle.close().catch(() => {})
   throw new RevkvError('INVALID_ARGUMENT', 'storage: its open gave no handle with read, write and close.')
 }
 

@@ -1,25 +1,14 @@
 // Opening: the engine is loaded, the storage opened and read, and the store put together; or all of it is let go again.
 
-import * as args from './arguments.js'
-import { isWellFormed, json } from './codecs.js'
-import type { Form } from './entry.js'
-import { invalidArgument, RevkvError } from './errors.js'
-import { takeLock } from './lock.js'
+import { RevkvError } from './errors.js'
+import { lockOf } from './lock.js'
 import { Medium, newCore, newIncarnation } from './medium.js'
 import { Sentinel } from './sentinel.js'
+import { checkOpen } from './settings.js'
 import { EngineStore } from './store.js'
-import type { Codec, Durability, OpenOptions, StorageAdapter, Store } from './types.js'
-import { type Core, checkSource, loadEngine } from './wasm.js'
+import type { OpenOptions, Store } from './types.js'
+import { type Core, loadEngine } from './wasm.js'
 import { readReady } from './wire.js'
-
-interface Settings<V> {
-  name: string
-  storage: StorageAdapter | undefined
-  durability: Durability
-  form: Form<V>
-  wasm: OpenOptions['wasm']
-  signal: AbortSignal | undefined
-}
 
 /**
  * Loads the engine, recovers what the storage holds, and is ready to read. Importing the package does no work.
@@ -79,53 +68,4 @@ async function claim(medium: Medium, sentinel: Sentinel | undefined, signal: Abo
       if (retries === claimRetriesMax || !RevkvError.is(e) || e.code !== 'NOT_LEADER') throw e
     }
   }
-}
-
-export function lockOf(storage: StorageAdapter, name: string, signal: AbortSignal | undefined) {
-  return storage.supports.sharedByTabs && hasLocks() ? takeLock(name, signal) : undefined
-}
-
-function hasLocks(): boolean {
-  return typeof navigator === 'object' && navigator.locks !== undefined
-}
-
-const openOptions = ['name', 'storage', 'durability', 'values', 'keys', 'wasm', 'signal']
-
-export function checkOpen<V>(options: OpenOptions<V> | undefined): Settings<V> {
-  const given = args.options(options, openOptions, 'open')
-  return {
-    name: checkName(given.name ?? 'revkv'),
-    storage: checkStorage(given.storage),
-    durability: args.durability(given.durability) ?? 'strict',
-    form: {
-      values: checkCodec<V>(given.values ?? json),
-      keys: args.oneOf(given.keys, ['utf8', 'bytes'], 'keys') ?? 'utf8',
-    },
-    wasm: checkSource(given.wasm),
-    signal: args.abortSignal(given.signal),
-  }
-}
-
-function checkName(name: unknown): string {
-  if (typeof name !== 'string' || name === '') throw invalidArgument('name: expected text that is not empty.')
-  if (!isWellFormed(name)) throw invalidArgument('name: may not contain a lone surrogate.')
-  return name
-}
-
-function checkStorage(storage: unknown): StorageAdapter | undefined {
-  if (storage === undefined) return undefined
-  const adapter = storage as Partial<StorageAdapter> | null
-  if (typeof adapter?.open !== 'function' || typeof (adapter.supports ?? 0) !== 'object') {
-    throw invalidArgument('storage: expected a storage adapter, such as memory() or indexedDb().')
-  }
-  if (!Number.isSafeInteger(adapter.maxBlobBytes) || (adapter.maxBlobBytes as number) < 1) {
-    throw invalidArgument('storage: maxBlobBytes has to be a positive integer.')
-  }
-  return adapter as StorageAdapter
-}
-
-function checkCodec<V>(codec: unknown): Codec<V> {
-  const { encode, decode } = (codec ?? {}) as Partial<Codec<V>>
-  if (typeof encode === 'function' && typeof decode === 'function') return codec as Codec<V>
-  throw invalidArgument('values: expected a codec with encode and decode, such as json, utf8 or bytes.')
 }

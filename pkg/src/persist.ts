@@ -7,7 +7,7 @@
 // - or there is no room for it, and memory goes back to what is stored.
 
 import { RevkvError, storageError } from './errors.js'
-import type { Medium } from './medium.js'
+import { isSilence, type Medium } from './medium.js'
 import type { StorageBatch } from './types.js'
 import type { Core } from './wasm.js'
 import { readReady } from './wire.js'
@@ -135,7 +135,11 @@ export class Persist {
         if (this.#failure) break
         const batch = this.#gather()
         group = this.#takeWaiting()
-        if (batch && !(await this.#write(medium, batch, group))) continue
+        if (batch && !(await this.#write(medium, batch, group))) {
+          // The storage is asked again for the next who waits, not for its own sake: it would say the same.
+          if (this.#waiting.length > 0) continue
+          break
+        }
         // The lock may have been lost during the write; then nobody is told that it is written.
         if (this.#failure) throw this.#failure
         for (const waiter of group) waiter.resolve()
@@ -188,8 +192,7 @@ export class Persist {
         break
       } catch (e) {
         const again = storageError(e)
-        const isFinal = again.code === 'NOT_LEADER' || again.code === 'CORRUPT' || this.#failure !== undefined
-        if (isFinal) throw again
+        if (this.#failure || again.code !== 'STORAGE_LOST' || isSilence(again)) throw again
         if (tries === healDelaysMs.length - 1) throw error
       }
     }

@@ -1,8 +1,9 @@
 // What is left of a damaged database.
 
 import { invalidArgument, RevkvError } from './errors.js'
+import { lockOf } from './lock.js'
 import { Medium } from './medium.js'
-import { checkOpen, lockOf } from './open.js'
+import { checkOpen } from './settings.js'
 import { EngineStore } from './store.js'
 import type { Loss, OpenOptions, Salvaged } from './types.js'
 import { loadEngine } from './wasm.js'

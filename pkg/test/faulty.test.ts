@@ -1,6 +1,6 @@
 // The storage that fails as planned: that it does, and that a store on it keeps what it has confirmed.
 
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import {
   type Fault,
   type FaultPlan,
@@ -121,6 +121,15 @@ describe('tearing', () => {
   })
 })
 
+/** What waits for a storage to come back waits no longer than it has to. */
+function hurry(): void {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  vi.setTimerTickMode('nextTimerAsync')
+  onTestFinished(() => {
+    vi.useRealTimers()
+  })
+}
+
 /** A life of a store, as far as the storage lets it. What was confirmed is told. */
 async function life(storage: StorageAdapter): Promise<{ confirmed: number; codes: string[] }> {
   let confirmed = 0
@@ -159,6 +168,7 @@ async function survivor(storage: StorageAdapter): Promise<number> {
 test('whichever call of a store fails, however, nothing confirmed is lost and the code says why', {
   timeout: 60_000,
 }, async () => {
+  hurry()
   const calls: Fault['call'][] = ['open', 'read', 'write', 'close']
   let lives = 0
   for (const call of calls) {
@@ -185,6 +195,7 @@ test('whichever call of a store fails, however, nothing confirmed is lost and th
 })
 
 test('plans by chance', async () => {
+  hurry()
   expect(randomPlan(5)).toEqual(randomPlan(5))
   for (let seed = 0; seed < 300; seed++) {
     const medium = memory()

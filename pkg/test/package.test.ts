@@ -82,7 +82,7 @@ test('declares types that stand by themselves, and nothing private', () => {
     exports: Record<string, { types: string } | string>
   }
   const types = Object.values(exports).flatMap((entry) => (typeof entry === 'string' ? [] : [entry.types]))
-  expect(types).toHaveLength(8)
+  expect(types).toHaveLength(9)
   for (const file of types) {
     expect(readFileSync(new URL(`../${file}`, import.meta.url), 'utf8')).not.toContain('wasm/revkv')
   }
@@ -137,6 +137,8 @@ test('is packed with its papers and without its sources', () => {
     'dist/log/torn-tail.d.ts',
     'dist/open.d.ts',
     'dist/revkv.wasm',
+    'dist/salvage.d.ts',
+    'dist/salvage.js',
     'dist/storage/durable-object.d.ts',
     'dist/storage/durable-object.js',
     'dist/storage/file.d.ts',

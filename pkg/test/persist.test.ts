@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { RevkvError } from '../src/index.js'
+import { RevkvError, type StorageBatch } from '../src/index.js'
 import { memory } from '../src/storage/memory.js'
 import { changed, codeOf, Gate, openStore, turn } from './open.js'
 
@@ -153,12 +153,12 @@ describe('durability', () => {
 })
 
 describe('a storage that fails', () => {
-  const rows: [failure: Error, first: string][] = [
-    [new Error('gone'), 'STORAGE_LOST'],
-    [Object.assign(new Error('full'), { name: 'QuotaExceededError' }), 'QUOTA_EXCEEDED'],
-    [new RevkvError('NOT_LEADER', 'deposed'), 'NOT_LEADER'],
+  const full = () => Object.assign(new Error('full'), { name: 'QuotaExceededError' })
+  const rows: [failure: Error, first: string, closed: number][] = [
+    [new Error('gone'), 'STORAGE_LOST', 4],
+    [new RevkvError('NOT_LEADER', 'deposed'), 'NOT_LEADER', 1],
   ]
-  test.each(rows)('%s: who waits is told, nothing more is written, reads go on', async (failure, first) => {
+  test.each(rows)('%s: who waits is told, nothing more is written, reads go on', async (failure, first, closed) => {
     const medium = memory()
     const gate = new Gate(medium)
     const store = await openStore<number>({ storage: gate })
@@ -180,8 +180,82 @@ describe('a storage that fails', () => {
       expect(await codeOf(call)).toBe('STORAGE_LOST')
     }
     expect([gate.batches.length, store.get('a'), store.durableRevision]).toEqual([batches, 3, 2])
-    expect([await codeOf(() => store.close()), gate.closed]).toEqual([first, 1])
+    expect([await codeOf(() => store.close()), gate.closed]).toEqual([first, closed])
     expect((await openStore<number>({ storage: medium })).get('a')).toBe(1)
+  })
+
+  // Whether the batch that failed is stored or not is found by reading.
+  test.each([false, true])('once is opened again and holds everything (written: %s)', async (written) => {
+    const medium = memory()
+    let failing = false
+    let opened = 0
+    const storage = changed(medium, (handle) => {
+      opened++
+      return {
+        write: async (batch: StorageBatch, durability: 'relaxed' | 'strict') => {
+          if (!failing || written) await handle.write(batch, durability)
+          if (!failing) return
+          failing = false
+          throw new Error('in doubt')
+        },
+      }
+    })
+    const store = await openStore<number>({ storage })
+    const healed: string[] = []
+    store.addEventListener('healed', (event) => healed.push(event.detail.error.code))
+    const seen: number[] = []
+    store.on('a', (batch) => seen.push(batch.revision))
+    await store.put('a', 1)
+    await store.grant(60, { id: 7n })
+    failing = true
+    const put = store.put('a', 2, { lease: 7n })
+    await turn()
+    expect(await Promise.all([put, store.put('b', 3)])).toMatchObject([{ revision: 3 }, { revision: 4 }])
+    expect([healed, opened, store.durableRevision, seen]).toEqual([['STORAGE_LOST'], 2, 4, [2, 3]])
+    await store.close()
+    const reopened = await openStore<number>({ storage: medium })
+    expect([reopened.get('a'), reopened.get('b'), reopened.revision, reopened.lease(7n)?.keys()]).toEqual([
+      2,
+      3,
+      4,
+      ['a'],
+    ])
+    expect(reopened.history('a')).toHaveLength(2)
+  })
+
+  test('for want of room takes back what it has not written, and goes on', async () => {
+    const medium = memory()
+    const gate = new Gate(medium)
+    const store = await openStore<number>({ storage: gate })
+    const quota: string[] = []
+    store.addEventListener('quota', (event) => quota.push(event.detail.error.code))
+    await store.put('a', 1)
+    const ended: string[] = []
+    store.on('a', () => {}, { onError: (error) => ended.push(error.code) })
+    gate.refusal = full()
+    const codes = [codeOf(() => store.put('a', 2)), codeOf(() => store.put('b', 2)), codeOf(() => store.sync())]
+    expect(await Promise.all(codes)).toEqual(['QUOTA_EXCEEDED', 'QUOTA_EXCEEDED', 'QUOTA_EXCEEDED'])
+    expect([store.get('a'), store.get('b'), quota]).toEqual([1, undefined, ['QUOTA_EXCEEDED']])
+    const batches = gate.batches.length
+    expect([await codeOf(() => store.put('a', 3)), gate.batches.length]).toEqual(['QUOTA_EXCEEDED', batches])
+    await turn()
+    expect(ended).toEqual(['RESTORED'])
+
+    gate.refusal = undefined
+    const { revision } = await store.delete('a')
+    expect([revision > 3, await store.put('c', 4), store.durableRevision]).toEqual([
+      true,
+      { revision: revision + 1 },
+      revision + 1,
+    ])
+    await store.close()
+    const reopened = await openStore<number>({ storage: medium })
+    expect(
+      reopened
+        .list()
+        .toArray()
+        .map((entry) => entry.key),
+    ).toEqual(['c'])
   })
 
   test('a lease that is due then stays: an expiry is a write', async () => {
@@ -192,9 +266,11 @@ describe('a storage that fails', () => {
     const gate = new Gate()
     const store = await openStore<number>({ storage: gate })
     store.addEventListener('error', () => {})
-    await store.put('a', 1, { ttlSeconds: 1 })
+    await store.put('a', 1, { ttlSeconds: 3 })
     gate.refusal = new Error('gone')
-    expect(await codeOf(() => store.put('b', 1))).toBe('STORAGE_LOST')
+    const code = codeOf(() => store.put('b', 1))
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(await code).toBe('STORAGE_LOST')
     await vi.advanceTimersByTimeAsync(5_000)
     expect(store.get('a')).toBe(1)
   })
@@ -243,7 +319,7 @@ describe('a storage that gives no answer', () => {
     })
   }
 
-  test('to a write is given up after a minute, and close does not wait for it', async () => {
+  test('to a write is asked once more after a minute, and given up after another; close does not wait for it', async () => {
     const medium = memory()
     const gate = new Gate(medium)
     const store = await openStore<number>({ storage: gate })
@@ -255,14 +331,14 @@ describe('a storage that gives no answer', () => {
     const taken = codeOf(() => store.put('a', 2)).then((code) => codes.push(code))
     await turn()
     const queued = codeOf(() => store.put('a', 3)).then((code) => codes.push(code))
-    await vi.advanceTimersByTimeAsync(50_000)
+    await vi.advanceTimersByTimeAsync(110_000)
     expect(codes).toEqual([])
     await vi.advanceTimersByTimeAsync(10_000)
     await Promise.all([taken, queued])
     expect([codes, store.get('a')]).toEqual([['STORAGE_LOST', 'STORAGE_LOST'], 3])
     expect(await codeOf(() => store.put('a', 4))).toBe('STORAGE_LOST')
     await expect(store.close()).rejects.toMatchObject({ code: 'STORAGE_LOST', message: /after opening again/ })
-    expect([gate.closed, vi.getTimerCount()]).toEqual([1, 0])
+    expect([gate.closed, vi.getTimerCount()]).toEqual([2, 0])
     // What answers at last was written, and tells nobody.
     gate.lift()
     await turn()
@@ -303,7 +379,7 @@ describe('close', () => {
     const closing = store.close()
     await expect(closing).rejects.toMatchObject({ code: 'STORAGE_LOST', cause })
     expect(store.close()).toBe(closing)
-    expect([heard, gate.closed, await codeOf(() => store.get('a'))]).toEqual([[cause], 1, 'CLOSED'])
+    expect([heard, gate.closed, await codeOf(() => store.get('a'))]).toEqual([[cause], 4, 'CLOSED'])
   })
 
   test('rejects for what was applied when the storage had failed already, and so was never tried', async () => {

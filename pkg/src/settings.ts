@@ -1,0 +1,58 @@
+// What `open` is asked for, checked.
+
+import * as args from './arguments.js'
+import { isWellFormed, json } from './codecs.js'
+import type { Form } from './entry.js'
+import { invalidArgument } from './errors.js'
+import type { Codec, Durability, OpenOptions, StorageAdapter } from './types.js'
+import { checkSource } from './wasm.js'
+
+export interface Settings<V> {
+  name: string
+  storage: StorageAdapter | undefined
+  durability: Durability
+  form: Form<V>
+  wasm: OpenOptions['wasm']
+  signal: AbortSignal | undefined
+}
+
+const openOptions = ['name', 'storage', 'durability', 'values', 'keys', 'wasm', 'signal']
+
+export function checkOpen<V>(options: OpenOptions<V> | undefined): Settings<V> {
+  const given = args.options(options, openOptions, 'open')
+  return {
+    name: checkName(given.name ?? 'revkv'),
+    storage: checkStorage(given.storage),
+    durability: args.durability(given.durability) ?? 'strict',
+    form: {
+      values: checkCodec<V>(given.values ?? json),
+      keys: args.oneOf(given.keys, ['utf8', 'bytes'], 'keys') ?? 'utf8',
+    },
+    wasm: checkSource(given.wasm),
+    signal: args.abortSignal(given.signal),
+  }
+}
+
+function checkName(name: unknown): string {
+  if (typeof name !== 'string' || name === '') throw invalidArgument('name: expected text that is not empty.')
+  if (!isWellFormed(name)) throw invalidArgument('name: may not contain a lone surrogate.')
+  return name
+}
+
+function checkStorage(storage: unknown): StorageAdapter | undefined {
+  if (storage === undefined) return undefined
+  const adapter = storage as Partial<StorageAdapter> | null
+  if (typeof adapter?.open !== 'function' || typeof (adapter.supports ?? 0) !== 'object') {
+    throw invalidArgument('storage: expected a storage adapter, such as memory() or indexedDb().')
+  }
+  if (!Number.isSafeInteger(adapter.maxBlobBytes) || (adapter.maxBlobBytes as number) < 1) {
+    throw invalidArgument('storage: maxBlobBytes has to be a positive integer.')
+  }
+  return adapter as StorageAdapter
+}
+
+function checkCodec<V>(codec: unknown): Codec<V> {
+  const { encode, decode } = (codec ?? {}) as Partial<Codec<V>>
+  if (typeof encode === 'function' && typeof decode === 'function') return codec as Codec<V>
+  throw invalidArgument('values: expected a codec with encode and decode, such as json, utf8 or bytes.')
+}
