@@ -96,38 +96,65 @@ fn small_pieces_are_joined() {
     compare_with_reopened(&store);
 }
 
-/// Of a row of full pieces, compaction forgets more and more of one: it is left alone until half of it is forgotten, and
-/// the others always.
+/// Of a row of full pieces, compaction forgets more and more of one: it is left alone until half of it is forgotten, in
+/// this engine or the ones before, and the others always. When nothing is left of it, that is written once.
 #[test]
 fn a_piece_of_which_half_is_forgotten_is_rewritten() {
-    let mut store = Store::with_blobs_of(BLOB_BYTES);
-    // Ten records of 24 bytes fill a piece so far that it is not joined again.
-    let name = |piece: u32, key: u32| format!("{piece}-{key}");
-    for piece in 0..4 {
-        for key in 0..10 {
-            store.put(&name(piece, key), "12345");
+    for restarts in [false, true] {
+        let mut store = Store::with_blobs_of(BLOB_BYTES);
+        // Ten records of 24 bytes fill a piece so far that it is not joined again.
+        let name = |piece: u32, key: u32| format!("{piece}-{key}");
+        for piece in 0..4 {
+            for key in 0..10 {
+                store.put(&name(piece, key), "12345");
+            }
+            store.settle();
         }
-        store.settle();
+        assert_eq!(row(&store, false), [(1, 1), (2, 2), (3, 3), (4, 4)]);
+        let old: Vec<String> = store.blobs.keys().take(4).cloned().collect();
+        let mut rewritten = None;
+        for key in 0..10 {
+            store.put(&name(1, key), "12345");
+            store.compact(store.engine.revision()).expect("not compacted before");
+            store.remove();
+            let mut batches = 0;
+            while let Some(ready) = store.engine.take_ready() {
+                if ready.delete.contains(&old[1]) {
+                    rewritten.get_or_insert(key + 1);
+                }
+                write_step(&mut store, ready);
+                batches += 1;
+                assert!(batches < 10, "it is written again and again");
+            }
+            compare_with_reopened(&store);
+            if restarts {
+                store.reopen();
+            }
+        }
+        assert_eq!(rewritten, Some(5), "of ten, restarts: {restarts}");
+        let left: Vec<bool> = old.iter().map(|id| store.blobs.contains_key(id)).collect();
+        assert_eq!(left, [true, false, true, true], "restarts: {restarts}");
     }
-    let pieces = row(&store, false);
-    assert_eq!(pieces, [(1, 1), (2, 2), (3, 3), (4, 4)]);
-    let old: Vec<String> = store.blobs.keys().take(4).cloned().collect();
-    let mut rewritten = None;
-    for key in 0..10 {
-        store.put(&name(1, key), "12345");
+}
+
+/// A transaction may be cut into several pieces. One in its middle is rewritten from its first record to its last.
+#[test]
+fn a_piece_inside_of_a_transaction_is_rewritten() {
+    let mut store = Store::with_blobs_of(BLOB_BYTES);
+    let names: Vec<String> = (0..60).map(|key| format!("k{key:02}")).collect();
+    store.run(names.iter().map(|name| put(name, "1234567")).collect()).expect("accepted");
+    store.flush();
+    assert_eq!(row(&store, false), [(1, 1), (2, 2), (3, 3), (4, 4)]);
+    let middle = store.blobs.keys().nth(1).cloned().expect("four blobs");
+    // 15 records of 17 bytes fit in a piece.
+    for name in &names[17..27] {
+        store.put(name, "new");
         store.compact(store.engine.revision()).expect("not compacted before");
         store.remove();
-        while let Some(ready) = store.engine.take_ready() {
-            if ready.delete.contains(&old[1]) {
-                rewritten.get_or_insert(key + 1);
-            }
-            write_step(&mut store, ready);
-        }
+        store.settle();
         compare_with_reopened(&store);
     }
-    assert_eq!(rewritten, Some(5), "of ten");
-    let left: Vec<bool> = old.iter().map(|id| store.blobs.contains_key(id)).collect();
-    assert_eq!(left, [true, false, true, true]);
+    assert!(!store.blobs.contains_key(&middle), "the second piece is another");
 }
 
 /// Whatever was rewritten by then, what is stored says what is in memory: while a removal runs, when it is done, and when
@@ -163,40 +190,65 @@ fn what_is_stored_is_what_is_there_at_every_step() {
     compare_with_reopened(&store);
 }
 
+/// So many batches of one note each; gives in how many of them all notes were written anew.
+fn write_notes(store: &mut Store, batches: usize) -> usize {
+    let write_one = |_: &usize| {
+        assert_eq!(store.keep_alive(8), Ok(60));
+        let before = row(store, true).len();
+        store.flush();
+        row(store, true).len() <= before
+    };
+    (0..batches).filter(write_one).count()
+}
+
 /// Notes are written anew when most of them say nothing any more. The leases, the compaction and what was forgotten
-/// outlive it.
+/// outlive it, whichever engine had noted them.
 #[test]
 fn notes_that_mean_nothing_any_more_are_left_out() {
+    for restarts in [false, true] {
+        let mut store = Store::with_blobs_of(BLOB_BYTES);
+        store.grant(7, 60).expect("granted");
+        store.grant(8, 60).expect("granted");
+        store.put_leased("a", "1", 7).expect("granted");
+        for key in 0..20 {
+            store.put(&format!("k{key:02}"), "12345");
+        }
+        store.settle();
+        // Three records of a full piece are forgotten, which is no reason to write it again.
+        for key in 0..3 {
+            store.put(&format!("k{key:02}"), "new");
+        }
+        store.compact(store.engine.revision()).expect("not compacted before");
+        store.remove();
+        store.settle();
+        if restarts {
+            store.reopen();
+        }
+        let anew = write_notes(&mut store, 500);
+        assert!((2..100).contains(&anew), "{anew} of 500 batches wrote all notes anew");
+        assert!(row(&store, true).len() < 60, "{:?}", row(&store, true));
+        compare_with_reopened(&store);
+        store.reopen();
+        assert_eq!((store.keys_of(7), store.keys_of(8)), (vec!["a".to_owned()], vec![]));
+        assert_eq!((store.engine.stats().revisions, store.engine.compact_revision()), (21, 25));
+        assert!(!store.engine.compact_step(), "nothing is left to remove");
+    }
+}
+
+/// Notes that are written anew say of a removal what is so: that it has not come to its end.
+#[test]
+fn notes_written_anew_end_no_removal() {
     let mut store = Store::with_blobs_of(BLOB_BYTES);
-    store.grant(7, 60).expect("granted");
     store.grant(8, 60).expect("granted");
-    store.put_leased("a", "1", 7).expect("granted");
-    for key in 0..20 {
-        store.put(&format!("k{key:02}"), "12345");
+    for value in 1..=9 {
+        store.put("a", &value.to_string());
     }
-    store.settle();
-    // Three records of a full piece are forgotten, which is no reason to write it again.
-    for key in 0..3 {
-        store.put(&format!("k{key:02}"), "new");
-    }
-    store.compact(store.engine.revision()).expect("not compacted before");
+    store.compact(10).expect("not compacted before");
+    assert!(write_notes(&mut store, 200) > 0, "written anew");
+    store.crash();
     store.remove();
-    store.settle();
-    let mut rewritten = 0;
-    for _ in 0..500 {
-        assert_eq!(store.keep_alive(8), Ok(60));
-        let before = row(&store, true).len();
-        store.flush();
-        rewritten += usize::from(row(&store, true).len() <= before);
-    }
-    let notes: Vec<_> = row(&store, true);
-    assert!((2..100).contains(&rewritten), "{rewritten} of 500 batches wrote all notes anew");
-    assert!(notes.len() < 60, "{} pieces of notes", notes.len());
+    assert_eq!(store.engine.stats().revisions, 1);
     compare_with_reopened(&store);
-    store.reopen();
-    assert_eq!((store.keys_of(7), store.keys_of(8)), (vec!["a".to_owned()], vec![]));
-    assert_eq!((store.engine.stats().revisions, store.engine.compact_revision()), (21, 25));
-    assert!(!store.engine.compact_step(), "nothing is left to remove");
 }
 
 /// A snapshot ends with its engine: what only it kept is stored still, and is forgotten by the next one, wherever its
@@ -292,6 +344,31 @@ fn no_blob_may_be_missing_and_none_be_there_again() {
         assert_eq!(open(&blobs).map(drop), Err("CORRUPT"), "with the replaced blob {id}");
     }
     assert_eq!(open(&store.blobs).map(|engine| engine.hash(0)), Ok(store.engine.hash(0)));
+}
+
+/// Two copies of a medium that went on apart have pieces for the same positions, and blobs of the same numbers. Mixed,
+/// they do not open: a piece is chained to the one before.
+#[test]
+fn pieces_of_two_copies_are_not_mixed() {
+    let mut store = Store::with_puts_of("a", 2);
+    store.flush();
+    let copies = ["one", "other"].map(|name| {
+        let mut copy = store.clone();
+        for _ in 0..3 {
+            copy.put("a", name);
+            copy.flush();
+        }
+        copy.blobs
+    });
+    let mixed = |from: [usize; 4]| -> Blobs {
+        let ids = copies[0].keys().zip(from);
+        ids.map(|(id, from)| (id.clone(), copies[from][id].clone())).collect()
+    };
+    for (second, third, fourth) in (0..8).map(|bits| (bits & 1, bits >> 1 & 1, bits >> 2)) {
+        let code = recover(&mixed([0, second, third, fourth]), 64 << 10).map_or_else(|error| error.code(), |_| "ok");
+        let is_one = second == third && third == fourth;
+        assert_eq!(code, if is_one { "ok" } else { "CORRUPT" }, "of the copies {second}, {third}, {fourth}");
+    }
 }
 
 /// What is written is in proportion to what changes, whatever the size of the store, and what is stored to what is kept:

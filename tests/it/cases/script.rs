@@ -222,8 +222,12 @@ impl Store {
 
     /// Writes all that is ready, and what of the stored is worth rewriting.
     pub fn settle(&mut self) {
+        let batches_max = self.blobs.len() + 2;
+        let mut batches = 0;
         while let Some(ready) = self.engine.take_ready() {
             self.write(ready);
+            batches += 1;
+            assert!(batches <= batches_max, "{batches} batches, and there is more to write");
         }
     }
 
