@@ -143,6 +143,13 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_request_is_read() {
+        let value = vec![0; crate::REQUEST_BYTES_MAX];
+        let request = crate::Request::Put(crate::Put { value: &value, ..crate::Put::default() });
+        assert_eq!(decode(&encoded(&request)), Ok(request));
+    }
+
+    #[test]
     fn nesting_has_a_depth() {
         let nested = |levels| (1..levels).fold(Nest::default(), |inner, _| Nest(vec![inner]));
         for (levels, expected) in [(1, true), (LEVELS_MAX / 2, true), (LEVELS_MAX + 1, false), (4_000, false)] {

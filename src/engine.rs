@@ -229,7 +229,7 @@ impl Engine {
     /// The keys of a range at one revision.
     ///
     /// # Errors
-    /// `INVALID_KEY`, `COMPACTED`, `FUTURE_REVISION`.
+    /// `INVALID_KEY`, `COMPACTED`, `FUTURE_REVISION`, `TOO_LARGE`.
     pub fn range(&self, range: &Range<'_>) -> Result<RangeResponse<'_>, Error> {
         self.store.range(range)
     }
@@ -237,7 +237,7 @@ impl Engine {
     /// Every kept change of a range, oldest first, deletes included.
     ///
     /// # Errors
-    /// `INVALID_KEY`, `COMPACTED`, `FUTURE_REVISION`.
+    /// `INVALID_KEY`, `COMPACTED`, `FUTURE_REVISION`, `TOO_LARGE`.
     pub fn history(&self, history: &History<'_>) -> Result<Vec<Event<'_>>, Error> {
         self.store.history(history)
     }
@@ -245,7 +245,7 @@ impl Engine {
     /// The changes of a range since a revision, in portions of whole revisions.
     ///
     /// # Errors
-    /// `INVALID_KEY`, `COMPACTED`, `FUTURE_REVISION`.
+    /// `INVALID_KEY`, `COMPACTED`, `FUTURE_REVISION`, `TOO_LARGE`.
     pub fn since(&self, since: &Since<'_>) -> Result<SinceResponse<'_>, Error> {
         self.store.since(since)
     }
@@ -253,7 +253,7 @@ impl Engine {
     /// What differs in a range between two revisions (0: now), in key order.
     ///
     /// # Errors
-    /// `INVALID_KEY`, `COMPACTED`, `FUTURE_REVISION`.
+    /// `INVALID_KEY`, `COMPACTED`, `FUTURE_REVISION`, `TOO_LARGE`.
     pub fn diff(&self, keys: KeyRange<'_>, from: u64, to: u64) -> Result<Vec<Difference<'_>>, Error> {
         self.store.diff(keys, from, to)
     }
@@ -616,11 +616,16 @@ mod tests {
         bytes
     }
 
-    /// A journal of these records and notes with right checksums, which reaches to a revision, read back.
-    fn recovered(records: &[Record<'_>], notes: &[Note<'_>], through: u64) -> Result<Engine, Error> {
+    /// A journal of these records and notes with right checksums, which reach to these revisions, read back.
+    fn recovered(
+        records: &[Record<'_>],
+        through: u64,
+        notes: &[Note<'_>],
+        notes_to: Revision,
+    ) -> Result<Engine, Error> {
+        let records_to = Revision { main: through, sub: u32::MAX };
         let (records, notes) = (packed(records), packed(notes));
-        let to = Revision { main: through, sub: u32::MAX };
-        let piece = |sequence, is_notes, payload| Piece {
+        let piece = |sequence, is_notes, to, payload| Piece {
             sequence,
             epoch: 1,
             is_notes,
@@ -633,7 +638,7 @@ mod tests {
             payload,
         };
         let mut engine = Engine::new(EngineOptions { blob_bytes_max: 1024, ..EngineOptions::default() });
-        for blob in seal(&[piece(1, false, &records), piece(2, true, &notes)]) {
+        for blob in seal(&[piece(1, false, records_to, &records), piece(2, true, notes_to, &notes)]) {
             engine.recover(&blob.id, &blob.bytes)?;
         }
         engine.start().map(|()| engine)
@@ -659,10 +664,12 @@ mod tests {
             ("a lease for ever", vec![], vec![lease(1, u64::MAX)], 2, "CORRUPT"),
             ("compacted", vec![], vec![Note::Compact { revision: 2 }], 2, "ok"),
             ("compacted ahead", vec![], vec![Note::Compact { revision: 3 }], 2, "CORRUPT"),
+            ("forgotten", vec![put(3, b"a")], vec![Note::Dead { revisions: &[3, 0] }], 3, "ok"),
+            ("forgotten ahead", vec![put(3, b"a")], vec![Note::Dead { revisions: &[4, 0] }], 3, "CORRUPT"),
             ("no list of the dead", vec![], vec![Note::Dead { revisions: &[255] }], 2, "CORRUPT"),
         ];
         for (name, records, notes, through, expected) in rows {
-            let code = recovered(&records, &notes, through).map_or_else(
+            let code = recovered(&records, through, &notes, Revision::first_of(through)).map_or_else(
                 |error| error.code(),
                 |engine| {
                     engine.check();
@@ -670,6 +677,15 @@ mod tests {
                 },
             );
             assert_eq!(code, expected, "{name}");
+        }
+    }
+
+    /// Found by fuzzing: such a journal opened, and what was written next went back behind its notes.
+    #[test]
+    fn notes_are_not_of_later_than_the_records() {
+        for (main, sub, expected) in [(2, 0, "ok"), (3, 0, "ok"), (3, 1, "CORRUPT"), (4, 0, "CORRUPT")] {
+            let opened = recovered(&[put(3, b"a")], 3, &[], Revision { main, sub });
+            assert_eq!(opened.map_or_else(|error| error.code(), |_| "ok"), expected, "{main}.{sub}");
         }
     }
 

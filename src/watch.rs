@@ -33,7 +33,8 @@ pub struct Watch<'a> {
     pub no_put: bool,
     /// Leaves deletes out.
     pub no_delete: bool,
-    /// Where the history wanted is compacted: gives the whole range as it is now, and goes on from there.
+    /// Where the history wanted is compacted: gives the whole range as it is now in one batch, whatever its size, and goes
+    /// on from there.
     pub resync: bool,
 }
 

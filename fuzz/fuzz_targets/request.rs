@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use revkv::Request;
 use revkv::fuzzing::{pack, unpack};
-use revkv_fuzz::{engine, finish};
+use revkv_fuzz::{engine, finish, write};
 
 fuzz_target!(init: revkv_fuzz::write_seeds("request"), |data: &[u8]| {
     let (mut engine, mut blobs) = engine();
@@ -27,9 +27,7 @@ fuzz_target!(init: revkv_fuzz::write_seeds("request"), |data: &[u8]| {
         if now_ms % 200 == 0
             && let Some(ready) = engine.take_ready()
         {
-            blobs.retain(|blob| !ready.delete.contains(&blob.id));
-            blobs.extend(ready.put);
-            engine.persisted(ready.through);
+            write(&mut engine, ready, &mut blobs);
         }
     }
     finish(engine, blobs);

@@ -13,8 +13,23 @@ impl<'a> Input<'a> {
         number
     }
 
-    pub fn u64(&mut self) -> u64 {
-        u64::from_le_bytes(self.array())
+    /// A byte, if it is small; so that most numbers are.
+    pub fn number(&mut self) -> u64 {
+        match self.u8() {
+            u8::MAX => u64::from_le_bytes(self.array()),
+            small => small.into(),
+        }
+    }
+
+    /// A seed's half of [`Input::number`].
+    pub fn push_number(seed: &mut Vec<u8>, number: u64) {
+        match u8::try_from(number) {
+            Ok(small) if small < u8::MAX => seed.push(small),
+            _ => {
+                seed.push(u8::MAX);
+                seed.extend(number.to_le_bytes());
+            }
+        }
     }
 
     /// A piece whose length comes before it, in two bytes.

@@ -4,9 +4,10 @@
 //! what was written is recovered. libFuzzer adds: no second without an end, no memory without bound.
 
 mod input;
+pub mod sealed;
 mod seeds;
 mod story;
 
 pub use input::Input;
 pub use seeds::write as write_seeds;
-pub use story::{engine, finish, options, recovered, tell};
+pub use story::{engine, finish, options, recovered, store, tell, write};

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use revkv::fuzzing::{self, pack};
-use revkv::{History, KeyRange, Range, Since, SortBy, Watch};
+use revkv::{Blob, History, KeyRange, Range, Since, SortBy, Watch};
 
 use crate::input::Input;
-use crate::story;
+use crate::{sealed, story};
 
 /// Writes the seeds of a target. To be called before libFuzzer reads the corpus.
 pub fn write(target: &str) {
@@ -32,7 +32,7 @@ fn of(target: &str) -> Vec<Vec<u8>> {
 /// The journal of the story, whole, and the first half of it.
 fn recover() -> Vec<Vec<u8>> {
     let (_, blobs) = story::engine();
-    let seed = |blobs: &[revkv::Blob]| {
+    let seed = |blobs: &[Blob]| {
         let mut seed = Vec::new();
         blobs.iter().for_each(|blob| Input::push_piece(&mut seed, &blob.bytes));
         seed
@@ -40,25 +40,23 @@ fn recover() -> Vec<Vec<u8>> {
     vec![seed(&blobs), seed(&blobs[..blobs.len() / 2]), seed(&blobs[..1])]
 }
 
-/// The same, as payloads, each a batch.
+/// The same with every number chosen, and journals that leave them to a writer.
 fn recover_sealed() -> Vec<Vec<u8>> {
-    let journals = [journal(1), journal(3), journal(usize::MAX)];
-    journals
-        .iter()
-        .map(|batches| {
-            let mut seed = Vec::new();
-            for payload in batches {
-                seed.push(0);
-                seed.push(1);
-                Input::push_piece(&mut seed, payload);
-            }
-            seed
-        })
-        .collect()
+    let whole = |blobs: &[Blob]| sealed::write(&pieces(blobs), true);
+    let appended = |blobs: Vec<Blob>| sealed::write(&pieces(&blobs), false);
+    let (_, blobs) = story::engine();
+    vec![whole(&blobs), whole(&blobs[..1]), appended(journal(1)), appended(journal(3)), appended(journal(usize::MAX))]
 }
 
-/// The story's journal, as payloads of batches of so many requests.
-fn journal(requests: usize) -> Vec<Vec<u8>> {
+/// Blobs as pieces, those of a stream in the order of their positions.
+fn pieces(blobs: &[Blob]) -> Vec<fuzzing::Piece<'_>> {
+    let mut pieces: Vec<_> = blobs.iter().map(fuzzing::piece).collect();
+    pieces.sort_by_key(|piece| (piece.first, piece.sequence));
+    pieces
+}
+
+/// The story's journal in batches of so many requests, none of which rewrites anything.
+fn journal(requests: usize) -> Vec<Blob> {
     let options = revkv::EngineOptions { blob_bytes_max: 1 << 16, ..story::options() };
     let mut engine = revkv::Engine::new(options);
     engine.start().expect("nothing was stored");
@@ -69,7 +67,7 @@ fn journal(requests: usize) -> Vec<Vec<u8>> {
         }
         batches.extend(engine.take_ready().into_iter().flat_map(|ready| ready.put));
     }
-    batches.iter().map(|blob| fuzzing::payload(blob).to_vec()).collect()
+    batches
 }
 
 /// Each request of the story alone, and all of them.
@@ -102,5 +100,11 @@ fn reads() -> Vec<Vec<u8>> {
 fn round_trip() -> Vec<Vec<u8>> {
     let tagged = |tag: u8, seeds: Vec<Vec<u8>>| seeds.into_iter().map(move |seed| [vec![tag], seed].concat());
     let reads = reads().into_iter().map(|seed| [vec![seed[0] + 2], seed[1..].to_vec()].concat());
-    tagged(0, journal(usize::MAX)).chain(tagged(1, request())).chain(reads).collect()
+    let payloads = |is_notes| {
+        let blobs = journal(usize::MAX);
+        let of_stream = pieces(&blobs).into_iter().filter(|piece| piece.is_notes == is_notes);
+        of_stream.map(|piece| piece.payload.to_vec()).collect()
+    };
+    let packed = tagged(0, payloads(false)).chain(tagged(6, payloads(true)));
+    packed.chain(tagged(1, request())).chain(reads).collect()
 }

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use revkv::{
     Blob, Compare, CompareResult, CompareTarget, DeleteRange, Engine, EngineOptions, KeyRange, LeaseId, Limits, Op,
-    Put, Range, Request, Txn, Watch,
+    Put, Range, Ready, Request, Txn, Watch,
 };
 
 /// Small blobs, so that most batches have several parts; and a quota that some requests reach.
@@ -20,6 +20,7 @@ pub fn engine() -> (Engine, Vec<Blob>) {
     TOLD.get_or_init(|| {
         let mut engine = Engine::new(options());
         engine.start().expect("nothing was stored");
+        let mut blobs = Vec::new();
         for keys in [KeyRange::Key(b"a"), KeyRange::Span { start: b"a", end: b"c" }, KeyRange::ALL] {
             let watch = Watch { keys, prev_kv: true, resync: keys == KeyRange::ALL, ..Watch::default() };
             engine.watch(&watch).expect("a legal watch");
@@ -29,9 +30,10 @@ pub fn engine() -> (Engine, Vec<Blob>) {
                 engine.snapshot(5).expect("it is still there");
             }
             engine.apply(request, now_ms).expect("the story is legal");
+            store(&mut engine, &mut blobs);
         }
         while engine.compact_step() {}
-        let blobs = engine.take_ready().expect("much was written").put;
+        store(&mut engine, &mut blobs);
         (engine, blobs)
     })
     .clone()
@@ -85,6 +87,25 @@ pub fn recovered(blobs: &[Blob]) -> Engine {
     engine
 }
 
+/// Writes whatever the engine is ready to write, all of its rewriting too.
+pub fn store(engine: &mut Engine, blobs: &mut Vec<Blob>) {
+    while let Some(ready) = engine.take_ready() {
+        write(engine, ready, blobs);
+    }
+}
+
+/// Writes one batch: an id that is put was never used, one that is deleted is there.
+pub fn write(engine: &mut Engine, ready: Ready, blobs: &mut Vec<Blob>) {
+    let before = blobs.len();
+    blobs.retain(|blob| !ready.delete.contains(&blob.id));
+    assert_eq!(before - blobs.len(), ready.delete.len(), "a blob is deleted that is not there");
+    for blob in ready.put {
+        assert!(blobs.iter().all(|older| older.id < blob.id), "an id is used again");
+        blobs.push(blob);
+    }
+    engine.persisted(ready.through);
+}
+
 /// Finishes the compaction, lets every watcher take everything, and recovers what has been written: `blobs`, and what the
 /// engine is ready to write.
 pub fn finish(mut engine: Engine, mut blobs: Vec<Blob>) {
@@ -95,11 +116,7 @@ pub fn finish(mut engine: Engine, mut blobs: Vec<Blob>) {
     }
     assert!(engine.pending_watches().is_empty(), "a watcher that has taken everything is still due");
     engine.check();
-    if let Some(ready) = engine.take_ready() {
-        blobs.retain(|blob| !ready.delete.contains(&blob.id));
-        blobs.extend(ready.put);
-        engine.persisted(ready.through);
-    }
+    store(&mut engine, &mut blobs);
     let again = recovered(&blobs);
     again.check();
     assert_eq!(engine.revision(), again.revision(), "the revision is recovered");

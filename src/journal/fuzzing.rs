@@ -1,15 +1,17 @@
 //! The inside of the crate as far as the fuzz targets need it: the codec, and blobs whose checksums are right.
 
 use super::Blob;
-use super::blob::HEADER_BYTES;
+use super::blob::{Header, Opened, Stream};
 use super::note::Note;
 pub use super::sealed::{Piece, seal};
 use crate::codec::{self, BorrowDecode, Encode};
 use crate::mvcc::Record;
 
-/// The payload of a blob that was written whole.
-pub fn payload(blob: &Blob) -> &[u8] {
-    &blob.bytes[HEADER_BYTES..]
+/// What a blob says of itself that was written whole.
+pub fn piece(blob: &Blob) -> Piece<'_> {
+    let Opened { header, payload, .. } = Header::open(&blob.id, &blob.bytes).expect("the blob was written whole");
+    let Header { sequence, epoch, stream, first, last, to, heads, part, parts, .. } = header;
+    Piece { sequence, epoch, is_notes: stream == Stream::Notes, first, last, to, heads, part, parts, payload }
 }
 
 /// Reads one message from the front; gives it and the rest. Panics where it would be packed to other bytes.

@@ -72,6 +72,9 @@ impl Recovery {
         let notes = restore_notes(notes, &mut dead, to)?;
         let dead = sorted(dead, &|a, b| a.cmp(b));
         let records = restore_records(records, &dead, to)?;
+        if notes.to() > Revision::first_of(records.to().main) || dead.last() > Some(&records.to()) {
+            return Err(damage(newest.sequence, 0, "its notes are of later than its records"));
+        }
         to.end(records.to().main).map_err(|what| damage(newest.sequence, 0, what))?;
         let Header { incarnation, epoch, sequence, .. } = newest;
         Ok(Recovered { incarnation: Some(incarnation), epoch, sequence, records, notes })

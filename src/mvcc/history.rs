@@ -103,8 +103,12 @@ impl Store {
         let (from, to) = (self.readable(from)?, self.readable(to)?);
         let both = self.index.within(keys).map(|(_, index)| (index.get(from), index.get(to)));
         let differs = both.filter(|(before, after)| before != after);
-        let key_value = |change: Option<Change>| change.map(|change| self.record(change).key_value());
-        Ok(differs.map(|(before, after)| Difference { before: key_value(before), after: key_value(after) }).collect())
+        let mut answer = Answer::new(&self.limits);
+        let mut key_value = |change: Option<Change>| {
+            let kv = change.map(|change| self.record(change).key_value());
+            kv.iter().try_for_each(|kv| answer.add(kv.key.len(), kv.value.len())).map(|()| kv)
+        };
+        differs.map(|(before, after)| Ok(Difference { before: key_value(before)?, after: key_value(after)? })).collect()
     }
 
     /// Writes the values that a range had at `revision`, as one ordinary transaction: what was not there then is deleted,

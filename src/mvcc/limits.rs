@@ -19,7 +19,8 @@ pub struct Limits {
     pub operations_max: usize,
     /// Bytes of keys and values in one request.
     pub request_bytes_max: usize,
-    /// Bytes of keys and values in one answer.
+    /// Bytes of keys and values in one answer. What a watch gives is not held against it: that comes in portions, but for
+    /// one revision, which is not split, and the whole range of a resync.
     pub response_bytes_max: usize,
     /// Bytes that all keys and their history may be counted as; 0 is no bound. Puts past it are refused, deletes and
     /// compaction go on.

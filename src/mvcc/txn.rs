@@ -217,6 +217,7 @@ impl Store {
         self.check_size(put.key.len() + put.value.len())?;
         put.validate()?;
         put.check_lease(leases)?;
+        self.check_key(put)?;
         self.check_room([self.put_size(put)].into_iter())?;
         self.write(|txn| txn.run_put(put))
     }
@@ -285,10 +286,13 @@ impl Store {
 
     fn check_put(&self, op: &Op<'_>, leases: &dyn Leases) -> Result<(), Error> {
         let Op::Put(put) = op else { return Ok(()) };
-        if put.needs_key() && self.get_at(put.key, self.current).is_none() {
-            return Err(Error::KeyNotFound);
-        }
+        self.check_key(put)?;
         put.check_lease(leases)
+    }
+
+    fn check_key(&self, put: &Put<'_>) -> Result<(), Error> {
+        let is_there = || self.get_at(put.key, self.current).is_some();
+        if !put.needs_key() || is_there() { Ok(()) } else { Err(Error::KeyNotFound) }
     }
 
     fn check_range(&self, op: &Op<'_>) -> Result<(), Error> {

@@ -266,7 +266,7 @@ fn a_moment_that_does_not_fit_is_not_put_back() {
     assert_eq!((restore(&mut store, span("b", "z"), 4), store.engine.revision()), (Err("QUOTA_EXCEEDED"), 10));
     assert_eq!((restore(&mut store, from("d"), 4), store.state(0)), (Ok(11), "a=2 b=1".to_owned()));
     // A put of c, whose name is counted already, beside two deletes.
-    let room = bytes_max + 2 * (57 + 1 + 16) + (57 + 2 + 16);
+    let room = bytes_max + 2 * (20 + 1 + 16) + (20 + 2 + 16);
     store.reopen_with(Limits { bytes_max: room - 1, ..Limits::default() });
     assert_eq!(restore(&mut store, key("c"), 5), Err("QUOTA_EXCEEDED"));
     store.reopen_with(Limits { bytes_max: room, ..Limits::default() });

@@ -1,12 +1,62 @@
-//! What is written, by whom, and since when it is certain: checkpoints, epochs, durable revisions.
+//! What is written, by whom, and since when it is certain: pieces, epochs, durable revisions.
 
-use revkv::{Engine, EngineOptions, KeyRange};
+use revkv::{Engine, EngineOptions, KeyRange, Ready};
 
 use super::script::{Blobs, Store, compare_with_reopened, delete, from, key, put, recover};
 
+/// What is left of a blob for its piece.
+const PIECE_BYTES: usize = BLOB_BYTES - HEADER_BYTES;
 const BLOB_BYTES: usize = 400;
+const HEADER_BYTES: usize = 132;
 
-/// A history of 40 batches, with a lease that has keys and one that has none, of which half is compacted and not removed yet.
+/// What the header of a blob says, by its place in the format.
+#[derive(Debug, PartialEq)]
+struct Header {
+    is_notes: bool,
+    first: u64,
+    last: u64,
+    parts: u32,
+}
+
+impl Header {
+    fn of(blob: &[u8]) -> Self {
+        let number = |at: usize| u64::from_le_bytes(blob[at..at + 8].try_into().expect("a header is longer"));
+        let half = |at| number(at) as u32;
+        Self { is_notes: half(40) == 1, first: number(44), last: number(52), parts: half(108) }
+    }
+}
+
+/// Writes what is ready, of which at most one piece is no new one: of records, made of others, and no larger than a blob.
+/// Gives the bytes put, and whether there was such a piece.
+fn write_step(store: &mut Store, ready: Ready) -> (usize, bool) {
+    let headers: Vec<Header> = store.blobs.values().map(|blob| Header::of(blob)).collect();
+    let head = headers.iter().filter(|header| !header.is_notes).map(|header| header.last).max().unwrap_or(0);
+    let put: Vec<Header> = ready.put.iter().map(|blob| Header::of(&blob.bytes)).collect();
+    let rewritten: Vec<_> = put.iter().filter(|header| !header.is_notes && header.first <= head).collect();
+    assert!(rewritten.len() <= 1 && rewritten.iter().all(|header| header.parts == 1), "one step: {rewritten:?}");
+    let notes_anew = put.iter().any(|header| header.is_notes && header.first < header.last);
+    assert_eq!(ready.delete.is_empty(), rewritten.is_empty() && !notes_anew, "what is rewritten is deleted");
+    let is_step = !rewritten.is_empty();
+    let bytes = ready.put.iter().map(|blob| blob.bytes.len()).sum();
+    store.write(ready);
+    (bytes, is_step)
+}
+
+/// The positions of the pieces stored of a stream.
+fn row(store: &Store, is_notes: bool) -> Vec<(u64, u64)> {
+    let headers = store.blobs.values().map(|blob| Header::of(blob)).filter(|header| header.is_notes == is_notes);
+    let mut row: Vec<_> = headers.map(|header| (header.first, header.last)).collect();
+    row.sort_unstable();
+    row.dedup();
+    row
+}
+
+fn size(blobs: &Blobs) -> usize {
+    blobs.values().map(Vec::len).sum()
+}
+
+/// 40 commits, of which some are larger than a blob, by two leases, of which one has no key; then a compaction that is
+/// stored and not removed yet.
 fn compacted_store() -> Store {
     let mut store = Store::with_blobs_of(BLOB_BYTES);
     store.grant(7, 60).expect("granted");
@@ -20,78 +70,348 @@ fn compacted_store() -> Store {
         store.flush();
     }
     store.compact(30).expect("not compacted before");
-    store.flush();
+    store.settle();
     store
 }
 
-fn ids(blobs: &Blobs) -> Vec<String> {
-    blobs.keys().cloned().collect()
+/// Commits write a blob each. A row of small ones becomes one blob that they nearly fill, so that opening reads few.
+#[test]
+fn small_pieces_are_joined() {
+    let mut store = Store::with_blobs_of(BLOB_BYTES);
+    let mut steps = 0;
+    for number in 0..400 {
+        store.put(&format!("k{number:03}"), "value");
+        let ready = store.engine.take_ready().expect("a put");
+        steps += usize::from(write_step(&mut store, ready).1);
+    }
+    let row = row(&store, false);
+    assert_eq!((row[0].0, row[row.len() - 1].1), (1, 400), "every commit has its position");
+    assert!(row.windows(2).all(|pair| pair[0].1 + 1 == pair[1].0), "without a hole: {row:?}");
+    let payload = size(&store.blobs) - store.blobs.len() * HEADER_BYTES;
+    let full = payload / (PIECE_BYTES * 3 / 4);
+    assert!(row.len() <= full + PIECE_BYTES / 15, "{} pieces of {payload} bytes", row.len());
+    assert!((20..=full + 1).contains(&steps), "{steps} steps, where {full} pieces are full");
+    compare_with_reopened(&store);
+    store.settle();
+    compare_with_reopened(&store);
 }
 
-/// Everything written so far gives way to what is kept, in one batch: a reader of the medium sees the one or the other.
+/// Of a row of full pieces, compaction forgets more and more of one: it is left alone until half of it is forgotten, in
+/// this engine or the ones before, and the others always. When nothing is left of it, that is written once.
 #[test]
-fn a_checkpoint_replaces_every_blob_and_is_the_same_store() {
+fn a_piece_of_which_half_is_forgotten_is_rewritten() {
+    for restarts in [false, true] {
+        let mut store = Store::with_blobs_of(BLOB_BYTES);
+        // Ten records of 24 bytes fill a piece so far that it is not joined again.
+        let name = |piece: u32, key: u32| format!("{piece}-{key}");
+        for piece in 0..4 {
+            for key in 0..10 {
+                store.put(&name(piece, key), "12345");
+            }
+            store.settle();
+        }
+        assert_eq!(row(&store, false), [(1, 1), (2, 2), (3, 3), (4, 4)]);
+        let old: Vec<String> = store.blobs.keys().take(4).cloned().collect();
+        let mut rewritten = None;
+        for key in 0..10 {
+            store.put(&name(1, key), "12345");
+            store.compact(store.engine.revision()).expect("not compacted before");
+            store.remove();
+            let mut batches = 0;
+            while let Some(ready) = store.engine.take_ready() {
+                if ready.delete.contains(&old[1]) {
+                    rewritten.get_or_insert(key + 1);
+                }
+                write_step(&mut store, ready);
+                batches += 1;
+                assert!(batches < 10, "it is written again and again");
+            }
+            compare_with_reopened(&store);
+            if restarts {
+                store.reopen();
+            }
+        }
+        assert_eq!(rewritten, Some(5), "of ten, restarts: {restarts}");
+        let left: Vec<bool> = old.iter().map(|id| store.blobs.contains_key(id)).collect();
+        assert_eq!(left, [true, false, true, true], "restarts: {restarts}");
+    }
+}
+
+/// A transaction may be cut into several pieces. One in its middle is rewritten from its first record to its last.
+#[test]
+fn a_piece_inside_of_a_transaction_is_rewritten() {
+    let mut store = Store::with_blobs_of(BLOB_BYTES);
+    let names: Vec<String> = (0..60).map(|key| format!("k{key:02}")).collect();
+    store.run(names.iter().map(|name| put(name, "1234567")).collect()).expect("accepted");
+    store.flush();
+    assert_eq!(row(&store, false), [(1, 1), (2, 2), (3, 3), (4, 4)]);
+    let middle = store.blobs.keys().nth(1).cloned().expect("four blobs");
+    // 15 records of 17 bytes fit in a piece.
+    for name in &names[17..27] {
+        store.put(name, "new");
+        store.compact(store.engine.revision()).expect("not compacted before");
+        store.remove();
+        store.settle();
+        compare_with_reopened(&store);
+    }
+    assert!(!store.blobs.contains_key(&middle), "the second piece is another");
+}
+
+/// Whatever was rewritten by then, what is stored says what is in memory: while a removal runs, when it is done, and when
+/// a crash comes between a step and its batch.
+#[test]
+fn what_is_stored_is_what_is_there_at_every_step() {
     let mut store = compacted_store();
-    let (before, bytes) = (ids(&store.blobs), size(&store.blobs));
-    store.put("gathered", "before the checkpoint, and not written alone");
-    store.remove();
-    let hash = store.hash(0);
-    let old = store.clone();
-    let ready = store.engine.take_ready().expect("a checkpoint");
-    assert_eq!((&ready.delete, ready.through), (&before, 42));
-    assert!(ready.put.iter().all(|blob| blob.id > before[before.len() - 1]), "an id is not used again");
-    store.write(ready);
-    assert!(size(&store.blobs) < bytes, "{} bytes of {bytes} are left", size(&store.blobs));
+    let (state, hash) = (store.state(30), store.hash(0));
+    let mut removed = false;
+    while !removed {
+        removed = !store.step();
+        while let Some(ready) = store.engine.take_ready() {
+            let mut crashed = store.clone();
+            write_step(&mut store, ready);
+            for (name, store) in [("written", &mut store.clone()), ("lost", &mut crashed)] {
+                store.crash();
+                assert_eq!((store.engine.revision(), store.engine.compact_revision()), (41, 30), "{name}");
+                assert_eq!((store.state(30), store.hash(0)), (state.clone(), hash), "{name}");
+                assert_eq!((store.keys_of(7), store.keys_of(8)), (vec!["a".to_owned()], vec![]), "{name}");
+                store.remove();
+                compare_with_reopened(store);
+            }
+        }
+    }
     compare_with_reopened(&store);
     store.reopen();
-    assert_eq!((store.hash(0), store.engine.compact_revision()), (hash, 30));
-    assert_eq!((store.keys_of(7), store.keys_of(8)), (old.keys_of(7), vec![]));
     assert!(!store.engine.compact_step(), "nothing is left to remove");
-
-    let mut crashed = old;
-    drop(crashed.engine.take_ready());
-    crashed.crash();
-    assert_eq!((crashed.engine.revision(), crashed.engine.compact_revision()), (41, 30), "the old blobs stand");
-    crashed.remove();
-    compare_with_reopened(&crashed);
-}
-
-/// The second checkpoint replaces the first and what followed it, and leaves out what was gathered but is compacted.
-#[test]
-fn a_checkpoint_replaces_the_one_before() {
-    let mut store = compacted_store();
-    store.remove();
-    store.flush();
     store.put("a", "written after");
-    store.flush();
-    let before = ids(&store.blobs);
-    for value in ["1", "2", "3"] {
-        store.put("c", value);
-    }
     store.compact(store.engine.revision()).expect("not compacted before");
     store.remove();
-    let ready = store.engine.take_ready().expect("a checkpoint");
-    assert_eq!(ready.delete, before);
-    store.write(ready);
-    compare_with_reopened(&store);
-    assert_eq!(store.engine.stats().revisions, 3, "one for each key");
+    store.settle();
     assert_eq!(store.engine.take_ready(), None, "everything was taken");
+    compare_with_reopened(&store);
 }
 
-/// A snapshot ends with its engine, so that what only it kept is not written.
+/// So many batches of one note each; gives in how many of them all notes were written anew.
+fn write_notes(store: &mut Store, batches: usize) -> usize {
+    let write_one = |_: &usize| {
+        assert_eq!(store.keep_alive(8), Ok(60));
+        let before = row(store, true).len();
+        store.flush();
+        row(store, true).len() <= before
+    };
+    (0..batches).filter(write_one).count()
+}
+
+/// Notes are written anew when most of them say nothing any more. The leases, the compaction and what was forgotten
+/// outlive it, whichever engine had noted them.
 #[test]
-fn a_checkpoint_leaves_out_what_only_a_snapshot_keeps() {
-    let mut store = Store::with_puts_of("a", 9);
+fn notes_that_mean_nothing_any_more_are_left_out() {
+    for restarts in [false, true] {
+        let mut store = Store::with_blobs_of(BLOB_BYTES);
+        store.grant(7, 60).expect("granted");
+        store.grant(8, 60).expect("granted");
+        store.put_leased("a", "1", 7).expect("granted");
+        for key in 0..20 {
+            store.put(&format!("k{key:02}"), "12345");
+        }
+        store.settle();
+        // Three records of a full piece are forgotten, which is no reason to write it again.
+        for key in 0..3 {
+            store.put(&format!("k{key:02}"), "new");
+        }
+        store.compact(store.engine.revision()).expect("not compacted before");
+        store.remove();
+        store.settle();
+        if restarts {
+            store.reopen();
+        }
+        let anew = write_notes(&mut store, 500);
+        assert!((2..100).contains(&anew), "{anew} of 500 batches wrote all notes anew");
+        assert!(row(&store, true).len() < 60, "{:?}", row(&store, true));
+        compare_with_reopened(&store);
+        store.reopen();
+        assert_eq!((store.keys_of(7), store.keys_of(8)), (vec!["a".to_owned()], vec![]));
+        assert_eq!((store.engine.stats().revisions, store.engine.compact_revision()), (21, 25));
+        assert!(!store.engine.compact_step(), "nothing is left to remove");
+    }
+}
+
+/// Notes that are written anew say of a removal what is so: that it has not come to its end.
+#[test]
+fn notes_written_anew_end_no_removal() {
+    let mut store = Store::with_blobs_of(BLOB_BYTES);
+    store.grant(8, 60).expect("granted");
+    for value in 1..=9 {
+        store.put("a", &value.to_string());
+    }
+    store.compact(10).expect("not compacted before");
+    assert!(write_notes(&mut store, 200) > 0, "written anew");
+    store.crash();
+    store.remove();
+    assert_eq!(store.engine.stats().revisions, 1);
+    compare_with_reopened(&store);
+}
+
+/// A snapshot ends with its engine: what only it kept is stored still, and is forgotten by the next one, wherever its
+/// pieces were by then.
+#[test]
+fn what_only_a_snapshot_kept_is_forgotten_after_it() {
+    for rewritten in [false, true] {
+        let mut store = Store::with_blobs_of(BLOB_BYTES);
+        for value in 1..=9 {
+            store.put("a", &value.to_string());
+        }
+        if !rewritten {
+            store.settle();
+        }
+        let snapshot = store.engine.snapshot(5).expect("readable");
+        store.compact(10).expect("not compacted before");
+        store.remove();
+        store.settle();
+        assert_eq!((store.state(snapshot), store.engine.stats().revisions), ("a=4".to_owned(), 2));
+        store.reopen();
+        assert_eq!((store.readable(5), store.state(0)), ("COMPACTED", "a=9".to_owned()));
+        store.remove();
+        assert_eq!(store.engine.stats().revisions, 1);
+        compare_with_reopened(&store);
+        store.reopen();
+        assert!(!store.engine.compact_step(), "nothing is left to remove");
+        assert_eq!(store.engine.stats().revisions, 1);
+    }
+    // Released in the same engine, it is forgotten there.
+    let mut store = Store::with_blobs_of(BLOB_BYTES);
+    for value in 1..=9 {
+        store.put("a", &value.to_string());
+    }
     let snapshot = store.engine.snapshot(5).expect("readable");
     store.compact(10).expect("not compacted before");
     store.remove();
-    assert_eq!((store.state(snapshot), store.engine.stats().revisions), ("a=4".to_owned(), 2));
+    store.flush();
+    assert!(store.engine.release_snapshot(snapshot));
+    store.remove();
+    compare_with_reopened(&store);
     store.reopen();
-    assert_eq!((store.readable(5), store.state(0), store.engine.stats().revisions), ("COMPACTED", "a=9".to_owned(), 1));
+    assert!(!store.engine.compact_step(), "nothing is left to remove");
 }
 
-fn size(blobs: &Blobs) -> usize {
-    blobs.values().map(Vec::len).sum()
+/// Two streams of several pieces, some joined, some of several blobs, the last batch of both: without any blob, without
+/// any two, and with any that was replaced, it does not open. Only the last batch as a whole may be missing.
+#[test]
+fn no_blob_may_be_missing_and_none_be_there_again() {
+    let mut store = Store::with_blobs_of(BLOB_BYTES);
+    let mut replaced = Blobs::new();
+    let mut write = |store: &mut Store, ready: Ready| {
+        replaced.extend(ready.delete.iter().map(|id| (id.clone(), store.blobs[id].clone())));
+        write_step(store, ready);
+    };
+    for round in 0..30 {
+        store.grant(round + 1, 60).expect("granted");
+        store.put(&format!("k{}", round % 20), &"v".repeat(if round == 18 { 900 } else { 10 }));
+        if round == 25 {
+            store.compact(20).expect("not compacted before");
+            store.remove();
+        }
+        while let Some(ready) = store.engine.take_ready() {
+            write(&mut store, ready);
+        }
+    }
+    let before = store.blobs.len();
+    store.grant(99, 60).expect("granted");
+    store.put("last", "");
+    let ready = store.engine.take_ready().expect("a put and a grant");
+    assert_eq!((ready.put.len(), ready.delete.len()), (2, 0));
+    write(&mut store, ready);
+    let (records, notes) = (row(&store, false), row(&store, true));
+    assert!(records.len() > 5 && notes.len() > 5, "{records:?} {notes:?}");
+    assert!(records.iter().chain(&notes).any(|(first, last)| last > first), "none was joined: {records:?} {notes:?}");
+    assert!(store.blobs.len() > records.len() + notes.len(), "none has parts: {records:?}");
+
+    let open = |blobs: &Blobs| recover(blobs, BLOB_BYTES).map_err(|error| error.code());
+    let without = |places: [usize; 2]| {
+        let left = store.blobs.iter().enumerate().filter(|(place, _)| !places.contains(place));
+        open(&left.map(|(_, (id, bytes))| (id.clone(), bytes.clone())).collect())
+    };
+    for first in 0..store.blobs.len() {
+        for second in first..store.blobs.len() {
+            let is_last_batch = (first, second) == (before, before + 1);
+            let code = without([first, second]).map_or_else(|code| code, |_| "ok");
+            assert_eq!(code, if is_last_batch { "ok" } else { "CORRUPT" }, "without {first} and {second}");
+        }
+    }
+    assert!(replaced.len() > 5, "{} blobs were replaced", replaced.len());
+    for (id, bytes) in &replaced {
+        let mut blobs = store.blobs.clone();
+        blobs.insert(id.clone(), bytes.clone());
+        assert_eq!(open(&blobs).map(drop), Err("CORRUPT"), "with the replaced blob {id}");
+    }
+    assert_eq!(open(&store.blobs).map(|engine| engine.hash(0)), Ok(store.engine.hash(0)));
+}
+
+/// Two copies of a medium that went on apart have pieces for the same positions, and blobs of the same numbers. Mixed,
+/// they do not open: a piece is chained to the one before.
+#[test]
+fn pieces_of_two_copies_are_not_mixed() {
+    let mut store = Store::with_puts_of("a", 2);
+    store.flush();
+    let copies = ["one", "other"].map(|name| {
+        let mut copy = store.clone();
+        for _ in 0..3 {
+            copy.put("a", name);
+            copy.flush();
+        }
+        copy.blobs
+    });
+    let mixed = |from: [usize; 4]| -> Blobs {
+        let ids = copies[0].keys().zip(from);
+        ids.map(|(id, from)| (id.clone(), copies[from][id].clone())).collect()
+    };
+    for (second, third, fourth) in (0..8).map(|bits| (bits & 1, bits >> 1 & 1, bits >> 2)) {
+        let code = recover(&mixed([0, second, third, fourth]), 64 << 10).map_or_else(|error| error.code(), |_| "ok");
+        let is_one = second == third && third == fourth;
+        assert_eq!(code, if is_one { "ok" } else { "CORRUPT" }, "of the copies {second}, {third}, {fourth}");
+    }
+}
+
+/// What is written is in proportion to what changes, whatever the size of the store, and what is stored to what is kept:
+/// 200 keys of which a thousand changes are kept, alone or beside others that do not change. Each change is counted with its key and value, of 107 bytes on average;
+/// what it is stored with takes 18 more, the header of a blob 132. The bounds are what was measured and a sixth more.
+#[test]
+fn little_more_is_written_and_stored_than_changes() {
+    let rows = [(1, 0, 5.1, 1.65), (20, 0, 3.75, 1.6), (20, 5_000, 3.75, 1.4)];
+    for (commits_per_batch, others, written_max, stored_max) in rows {
+        let seed = 7;
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut store = Store::with_blobs_of(8 << 10);
+        for other in 0..others {
+            store.put(&format!("other/{other:04}"), &"v".repeat(100));
+        }
+        store.settle();
+        let (mut changed, mut written, mut stored_most) = (0, 0, 0.0_f64);
+        for commit in 1..=20_000 {
+            let (key, value) = (format!("key/{:03}", rng.u32(..200)), "v".repeat(rng.usize(50..150)));
+            changed += key.len() + value.len();
+            store.put(&key, &value);
+            if commit % 100 == 0 && commit > 1_000 {
+                store.compact(others + commit - 1_000).expect("not compacted before");
+            }
+            store.engine.compact_step();
+            if commit % commits_per_batch == 0 {
+                let ready = store.engine.take_ready().expect("a put");
+                written += write_step(&mut store, ready).0;
+            }
+            if commit % 500 == 0 && commit > 2_000 {
+                let kept = store.engine.history(&Default::default()).expect("kept");
+                let kept: usize = kept.iter().map(|event| event.kv.key.len() + event.kv.value.len()).sum();
+                stored_most = stored_most.max(size(&store.blobs) as f64 / kept as f64);
+            }
+        }
+        let written = written as f64 / changed as f64;
+        let measured = format!(
+            "seed {seed}, batches of {commits_per_batch} beside {others}: {written:.2} written, {stored_most:.2} stored"
+        );
+        assert!(written < written_max && stored_most < stored_max, "{measured}");
+        store.remove();
+        compare_with_reopened(&store);
+    }
 }
 
 /// The epoch grows with each opening that writes: its first batch, be it empty, claims the storage.

@@ -8,16 +8,16 @@ use revkv::{
 use super::script::{Store, code, compare, delete, from, key, nested, put, read, span};
 
 /// A store with room for just what is in it: `a` of lease 7, put at 2 and 3 with values of 100 bytes, and `b`, put at 4
-/// and deleted at 5. Their names, changes and records are counted as 2 * 65 + 4 * 16 + 4 * 58 + 201 bytes.
+/// and deleted at 5. Their names, changes and records are counted as 2 * 81 + 4 * 16 + 4 * 21 + 201 bytes.
 fn full_store() -> Store {
-    let mut store = Store::with_limits(Limits { bytes_max: 627 - 58 - 16, ..Limits::default() });
+    let mut store = Store::with_limits(Limits { bytes_max: 511 - 21 - 16, ..Limits::default() });
     store.grant(7, 60).expect("granted");
     for value in ["1", "2"] {
         store.put_leased("a", &value.repeat(100), 7).expect("there is room");
     }
     assert_eq!(store.put("b", "3"), 4, "it fits to the byte");
     assert_eq!(store.delete(key("b")), (1, 5), "a delete needs no room");
-    assert_eq!(store.engine.stats().bytes, 627);
+    assert_eq!(store.engine.stats().bytes, 511);
     store
 }
 
@@ -68,13 +68,31 @@ fn a_full_store_goes_on_in_all_that_is_no_put() {
 fn a_kept_value_takes_room_again() {
     let mut store = Store::new();
     store.put("a", &"1".repeat(100));
-    let room = store.engine.stats().bytes + 16 + 58 + 100;
+    let room = store.engine.stats().bytes + 16 + 21 + 100;
     for (bytes_max, expected) in [(room - 1, "QUOTA_EXCEEDED"), (room, "ok")] {
         store.reopen_with(Limits { bytes_max, ..Limits::default() });
         let put = Request::Put(Put { key: b"a", ignore_value: true, ..Put::default() });
         assert_eq!(store.apply(put).map_or_else(|code| code, |_| "ok"), expected, "{bytes_max}");
     }
     assert_eq!(store.engine.stats().bytes, room);
+}
+
+/// What a put needs of its key is asked before the room for it, alone as in a transaction: who keeps the value of a key
+/// that is not there is told so by a full store too.
+#[test]
+fn a_full_store_tells_that_a_key_is_not_there() {
+    let store = full_store();
+    let keeps = |key, ignore_value| Put { key, ignore_value, ignore_lease: !ignore_value, ..Put::default() };
+    for ignore_value in [true, false] {
+        for (key, expected) in [(&b"none"[..], "KEY_NOT_FOUND"), (b"b", "KEY_NOT_FOUND"), (b"a", "QUOTA_EXCEEDED")] {
+            let put = || keeps(key, ignore_value);
+            let inside = Txn { success: vec![Op::Put(put())], ..Txn::default() };
+            for (name, request) in [("alone", Request::Put(put())), ("in a txn", Request::Txn(inside))] {
+                let code = store.clone().apply(request).map_or_else(|code| code, |_| "ok");
+                assert_eq!(code, expected, "{key:?} {name}, its value kept: {ignore_value}");
+            }
+        }
+    }
 }
 
 /// Room is there again when history is removed, not when it is compacted; a restart changes neither.
@@ -88,7 +106,7 @@ fn removing_history_makes_room() {
     store.reopen();
     assert!(refused(&mut store), "nothing is removed yet, in the next engine");
     store.remove();
-    assert_eq!(store.engine.stats().bytes, 65 + 16 + 58, "the delete that is still owed");
+    assert_eq!(store.engine.stats().bytes, 81 + 16 + 21, "the delete that is still owed");
     store.reopen();
     assert_eq!((store.put("c", ""), store.state(0)), (7, "c=".to_owned()));
 }
@@ -99,7 +117,7 @@ fn a_store_that_has_outgrown_its_limit_opens() {
     let mut store = full_store();
     store.put_leased("a", "", 7).expect_err("it is full");
     store.reopen_with(Limits { bytes_max: 1, ..Limits::default() });
-    assert_eq!((store.engine.stats().bytes, store.engine.revision()), (627, 5));
+    assert_eq!((store.engine.stats().bytes, store.engine.revision()), (511, 5));
     assert_eq!(store.run(vec![put("c", "")]), Err("QUOTA_EXCEEDED"));
     assert_eq!((store.delete(from("a")), store.compact(6)), ((1, 6), Ok(6)));
     store.remove();
@@ -177,6 +195,11 @@ fn an_answer_too_large_is_refused_and_changes_nothing() {
     assert_eq!(code(store.engine.history(&History { limit: 5, ..History::default() })), "ok");
     assert_eq!(code(store.engine.since(&Since::default())), "TOO_LARGE");
     assert_eq!(code(store.engine.since(&Since { limit: 5, ..Since::default() })), "ok");
+    // A key that is there at one of two revisions counts once, one that is there at both twice.
+    let differ = |store: &Store, from, to| code(store.engine.diff(KeyRange::ALL, from, to));
+    assert_eq!((differ(&store, 1, 6), differ(&store, 1, 7), differ(&store, 6, 0)), ("ok", "TOO_LARGE", "ok"));
+    store.run(vec![put("k0", "v"), put("k1", &"v".repeat(102))]).expect("accepted");
+    assert_eq!((differ(&store, 11, 12), differ(&store, 12, 10), differ(&store, 12, 9)), ("ok", "ok", "TOO_LARGE"));
     let watch = store.watch(KeyRange::ALL, 2);
-    assert_eq!(store.take(watch).len(), 10, "a watch is answered in portions already");
+    assert_eq!(store.take(watch).len(), 11, "a watch is answered in portions already");
 }

@@ -26,6 +26,8 @@ pub struct Store {
     pub now_ms: u64,
     blob_bytes_max: usize,
     limits: Limits,
+    /// Of all that was ever written.
+    newest_id: String,
 }
 
 impl Store {
@@ -46,7 +48,7 @@ impl Store {
 
     fn with(blob_bytes_max: usize, limits: Limits) -> Self {
         let engine = open(&Blobs::new(), blob_bytes_max, limits).expect("nothing is stored");
-        Self { engine, blobs: Blobs::new(), now_ms: 1_000_000, blob_bytes_max, limits }
+        Self { engine, blobs: Blobs::new(), now_ms: 1_000_000, blob_bytes_max, limits, newest_id: String::new() }
     }
 
     /// `a`=1, `a`=2, ...: so many puts of one key, each a revision, from revision 2 on.
@@ -218,11 +220,28 @@ impl Store {
         }
     }
 
-    /// Writes this to the medium, which confirms it.
+    /// Writes all that is ready, and what of the stored is worth rewriting.
+    pub fn settle(&mut self) {
+        let batches_max = self.blobs.len() + 2;
+        let mut batches = 0;
+        while let Some(ready) = self.engine.take_ready() {
+            self.write(ready);
+            batches += 1;
+            assert!(batches <= batches_max, "{batches} batches, and there is more to write");
+        }
+    }
+
+    /// Writes this to the medium, which confirms it. Ids only ascend, no blob is too large, and only what is there is
+    /// deleted.
     pub fn write(&mut self, ready: Ready) {
-        self.blobs.extend(ready.put.into_iter().map(|blob| (blob.id, blob.bytes)));
-        for id in ready.delete.iter() {
-            self.blobs.remove(id);
+        for id in ready.delete {
+            assert!(self.blobs.remove(&id).is_some(), "blob {id} is deleted and was not there");
+        }
+        for blob in ready.put {
+            assert!(self.newest_id < blob.id, "blob {} is not the newest", blob.id);
+            assert!(blob.bytes.len() <= self.blob_bytes_max, "blob {} is too large for the medium", blob.id);
+            self.newest_id.clone_from(&blob.id);
+            self.blobs.insert(blob.id, blob.bytes);
         }
         self.engine.persisted(ready.through);
     }

@@ -150,6 +150,9 @@ impl Answer {
             Self::DeleteRange { prev_kvs, .. } => all(prev_kvs),
             Self::Txn { responses, .. } => responses.iter().map(Self::bytes).sum(),
             Self::History(events) | Self::Since { events, .. } => events.iter().map(|event| event.kv.bytes()).sum(),
+            Self::Diff(differences) => {
+                differences.iter().flat_map(|(before, after)| before.iter().chain(after)).map(Kv::bytes).sum()
+            }
             _ => 0,
         }
     }

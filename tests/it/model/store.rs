@@ -114,9 +114,8 @@ impl Model {
     fn put(&mut self, put: &Put) -> Outcome<Answer> {
         self.check_size(put.key.0.len() + put.value.0.len())?;
         put.check_shape()?;
-        if put.lease != 0 && !self.leases.contains_key(&put.lease) {
-            return Err("LEASE_NOT_FOUND");
-        }
+        self.check_lease(put)?;
+        self.check_key(put)?;
         self.check_room(&[self.stored_by(put)])?;
         let mut draft = self.draft();
         let answer = draft.put(put)?;

@@ -48,14 +48,20 @@ impl Model {
         })
     }
 
+    /// A put alone asks for its lease first.
     fn check_put(&self, put: &Put) -> Outcome<()> {
-        if (put.ignore_value || put.ignore_lease) && !self.present().contains_key(&put.key) {
-            Err("KEY_NOT_FOUND")
-        } else if put.lease != 0 && !self.leases.contains_key(&put.lease) {
-            Err("LEASE_NOT_FOUND")
-        } else {
-            Ok(())
-        }
+        self.check_key(put)?;
+        self.check_lease(put)
+    }
+
+    pub fn check_key(&self, put: &Put) -> Outcome<()> {
+        let needs_key = put.ignore_value || put.ignore_lease;
+        if needs_key && !self.present().contains_key(&put.key) { Err("KEY_NOT_FOUND") } else { Ok(()) }
+    }
+
+    pub fn check_lease(&self, put: &Put) -> Outcome<()> {
+        let is_known = put.lease == 0 || self.leases.contains_key(&put.lease);
+        if is_known { Ok(()) } else { Err("LEASE_NOT_FOUND") }
     }
 
     fn check_range(&self, range: &Range) -> Outcome<()> {

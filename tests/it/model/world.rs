@@ -49,7 +49,7 @@ pub enum Step {
         start: u64,
         limit: u64,
     },
-    /// What is ready goes to the medium, which does not confirm it yet.
+    /// One batch that is ready goes to the medium, which does not confirm it yet.
     Write,
     /// The medium confirms one of the writes.
     Confirm {
@@ -129,7 +129,7 @@ impl World {
             }
             Step::CompactSteps(steps) => (0..*steps).for_each(|_| self.compact_step()),
             Step::Walk { keys, start, limit } => self.walk(keys, *start, *limit),
-            Step::Write => self.write(),
+            Step::Write => drop(self.write()),
             Step::Confirm { nth } => {
                 let writes = self.medium.unconfirmed.len();
                 if let Some(nth) = nth.checked_rem(writes) {
@@ -292,11 +292,12 @@ impl World {
         assert!(whole || waits, "the take stopped at {through} without a reason");
     }
 
-    fn write(&mut self) {
-        while let Some(ready) = self.driven.engine.take_ready() {
-            assert!(self.medium.is_there(), "nothing is stored without a medium");
-            self.medium.write(ready, &self.model, self.compacts);
-        }
+    /// Whether there was something to write: the first batch has all that happened, further ones only rewrite.
+    fn write(&mut self) -> bool {
+        let Some(ready) = self.driven.engine.take_ready() else { return false };
+        assert!(self.medium.is_there(), "nothing is stored without a medium");
+        self.medium.write(ready, &self.model, self.compacts);
+        true
     }
 
     fn confirm(&mut self, through: u64) {
@@ -305,7 +306,7 @@ impl World {
     }
 
     fn store(&mut self) {
-        self.write();
+        while self.write() {}
         while let Some(through) = self.medium.unconfirmed.pop() {
             self.confirm(through);
         }
