@@ -120,7 +120,7 @@ impl Host {
     /// Asserts that an engine just read has what the storage was told last.
     pub fn check_read(&self, image: &Image) {
         let Said { truth, stats } = &*image.said;
-        truth.compare(&self.engine);
+        truth.compare(&self.engine).unwrap_or_else(|what| panic!("{what}"));
         assert_eq!(self.engine.durable_revision(), self.engine.revision(), "what was read is durable");
         if !image.blobs.is_empty() {
             let read = self.engine.stats();

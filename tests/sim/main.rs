@@ -4,11 +4,14 @@
 //! comes back is compared with a list that neither has a part in ([`truth`]).
 
 mod act;
+mod bounds;
 mod crew;
+mod damage;
 mod failures;
 mod host;
 mod medium;
 mod stops;
 mod story;
+mod takeover;
 mod truth;
 mod workload;

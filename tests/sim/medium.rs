@@ -145,6 +145,11 @@ impl Disk {
         Self { flushed: Arc::new(Image::new()), unflushed: Vec::new(), live: Image::new() }
     }
 
+    /// Puts back what was there.
+    pub fn restore(&mut self, image: &Image) {
+        *self = Self { flushed: Arc::new(image.clone()), unflushed: Vec::new(), live: image.clone() };
+    }
+
     fn write(&mut self, batch: &Arc<Batch>) -> Result<(), NotLeader> {
         self.live.apply(batch)?;
         self.unflushed.push(batch.clone());

@@ -178,54 +178,66 @@ impl Truth {
         over.into_iter().for_each(|(_, id)| self.revoke(id));
     }
 
-    /// Asserts that an engine answers as it was.
-    pub fn compare(&self, engine: &Engine) {
-        assert_eq!(engine.revision(), self.revision(), "the revision");
-        assert_eq!(engine.compact_revision(), self.compacted, "the compact revision");
-        self.compare_history(engine);
+    /// Says what an engine answers otherwise than it was.
+    pub fn compare(&self, engine: &Engine) -> Result<(), String> {
+        let revisions = (engine.revision(), engine.compact_revision());
+        same(revisions == (self.revision(), self.compacted), || {
+            format!("revision and compact revision: {revisions:?}")
+        })?;
+        self.compare_history(engine)?;
         let oldest = self.compacted.max(1);
         for revision in [oldest, oldest.midpoint(self.revision()), self.revision()] {
-            self.compare_state(engine, revision);
+            self.compare_state(engine, revision)?;
         }
         if self.compacted > 1 {
             let before = Range { revision: self.compacted - 1, ..Range::default() };
-            assert_eq!(engine.range(&before).map_err(|error| error.code()), Err("COMPACTED"), "a read before it");
+            let code = engine.range(&before).map_err(|error| error.code());
+            same(code == Err("COMPACTED"), || format!("a read of what is compacted: {code:?}"))?;
         }
-        self.compare_leases(engine);
+        self.compare_leases(engine)
     }
 
     /// Every change from the compact revision on, and what a read there sees of those before.
-    fn compare_history(&self, engine: &Engine) {
+    fn compare_history(&self, engine: &Engine) -> Result<(), String> {
         let rows = self.rows.iter().zip(1..).flat_map(|(rows, at)| rows.iter().map(move |row| (at, row)));
         let is_seen = |key: &Key, at: u64| {
             self.compacted > 0 && self.at(self.compacted).get(key).is_some_and(|value| value.mod_revision == at)
         };
         let kept = rows.filter(|(at, (key, put))| *at >= self.compacted || put.is_some() && is_seen(key, *at));
-        let mut events = engine.history(&History::default()).expect("all that is kept").into_iter();
+        let mut events = engine.history(&History::default()).map_err(|error| error.to_string())?.into_iter();
         for (at, (key, value)) in kept {
-            let event = events.next().unwrap_or_else(|| panic!("the change of {key:?} at {at} is missing"));
-            assert!(is_event(&event, at, key, value.as_ref()), "{event:?} is not {value:?} at {at}");
+            let event = events.next();
+            let is_same = event.as_ref().is_some_and(|event| is_event(event, at, key, value.as_ref()));
+            same(is_same, || format!("{event:?} instead of {key:?} becoming {value:?} at {at}"))?;
         }
-        assert_eq!(events.next(), None, "a change that never was");
+        let more = events.next();
+        same(more.is_none(), || format!("a change that never was: {more:?}"))
     }
 
-    fn compare_state(&self, engine: &Engine, revision: u64) {
-        let read = engine.range(&Range { revision, ..Range::default() }).expect("not compacted");
+    fn compare_state(&self, engine: &Engine, revision: u64) -> Result<(), String> {
+        let read = engine.range(&Range { revision, ..Range::default() }).map_err(|error| error.to_string())?;
         let state = self.at(revision);
-        let same = read.kvs.iter().zip(state).all(|(kv, (key, value))| is_value(kv, key, value));
-        assert!(same && read.kvs.len() == state.len(), "at {revision}: {:?} instead of {state:?}", read.kvs);
+        let is_same = read.kvs.iter().zip(state).all(|(kv, (key, value))| is_value(kv, key, value));
+        same(is_same && read.kvs.len() == state.len(), || format!("at {revision}: {:?} instead of {state:?}", read.kvs))
     }
 
-    fn compare_leases(&self, engine: &Engine) {
-        assert!(engine.leases().iter().map(|id| id.0).eq(self.leases.keys().copied()), "the leases: {:?}", self.leases);
+    fn compare_leases(&self, engine: &Engine) -> Result<(), String> {
+        let ids = engine.leases();
+        same(ids.iter().map(|id| id.0).eq(self.leases.keys().copied()), || format!("the leases: {ids:?}"))?;
         for (id, lease) in self.leases.iter() {
             let info = engine.lease(LeaseId(*id), self.now_ms).expect("listed");
             let remaining_ms = lease.deadline_ms.saturating_sub(self.now_ms).cast_signed();
-            assert_eq!((info.ttl_seconds, info.remaining_ms), (lease.ttl_seconds, remaining_ms), "lease {id}");
             let attached = self.present().iter().filter(|(_, value)| value.lease == *id).map(|(key, _)| &**key);
-            assert!(info.keys.iter().map(|key| &key[..]).eq(attached), "the keys of lease {id}: {:?}", info.keys);
+            let is_same = (info.ttl_seconds, info.remaining_ms) == (lease.ttl_seconds, remaining_ms)
+                && info.keys.iter().map(|key| &key[..]).eq(attached);
+            same(is_same, || format!("{info:?} instead of {lease:?} at {}", self.now_ms))?;
         }
+        Ok(())
     }
+}
+
+fn same(is_same: bool, what: impl FnOnce() -> String) -> Result<(), String> {
+    if is_same { Ok(()) } else { Err(what()) }
 }
 
 fn is_event(event: &Event<'_>, at: u64, key: &Key, value: Option<&Value>) -> bool {

@@ -175,12 +175,31 @@ pub const WORKLOADS: &[Workload] = &[
     },
 ];
 
+/// What comes to a journal of some 16 KiB in a dozen blobs, of every kind there is.
+pub const VARIED: Workload = Workload {
+    name: "some of everything",
+    blob_bytes_max: 2048,
+    acts: 240,
+    keys: 24,
+    value_bytes_max: 420,
+    group: 4,
+    retention: 80,
+    often: Often { txn: 6, delete: 3, compact: 6, compact_steps: 12, lease: 12, tick: 3, ..OFTEN },
+    ..PLAIN
+};
+
 impl Workload {
     /// The steps of a seed, from the beginning to a store that is written and closed.
     pub fn steps(&self, seed: u64) -> Vec<Step> {
-        let mut source = Source::new(self, seed, Truth::new());
+        self.steps_from(seed, Truth::new())
+    }
+
+    /// As many steps that go on from here.
+    pub fn steps_from(&self, seed: u64, truth: Truth) -> Vec<Step> {
+        let acts = truth.acts + self.acts;
+        let mut source = Source::new(self, seed, truth);
         let mut steps = vec![Step::Settle];
-        while source.truth.acts < self.acts {
+        while source.truth.acts < acts {
             let group = source.rng.usize(1..=self.group);
             (0..group).for_each(|_| steps.push(source.step()));
             steps.push(if source.rng.u32(0..4) == 0 { Step::Settle } else { Step::Turn });
@@ -339,5 +358,5 @@ impl<'w> Source<'w> {
 }
 
 fn named(key: usize) -> Key {
-    Arc::from(format!("key {key}").as_bytes())
+    Arc::from(format!("key {key:02}").as_bytes())
 }
