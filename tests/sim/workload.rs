@@ -213,6 +213,10 @@ impl Workload {
         let mut source = Source::new(self, seed, truth);
         let mut steps = vec![Step::Turn, Step::Turn];
         if source.rng.bool() {
+            // What was found, and the claim, may not have been flushed yet.
+            steps.extend([Step::Flush(Durability::Strict), Step::Turn]);
+        }
+        if source.rng.bool() {
             let now_ms = source.truth.now_ms + source.rng.u64(0..5_000);
             steps.push(source.done(Act::Tick(now_ms), Durability::Memory));
         }
