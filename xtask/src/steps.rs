@@ -47,6 +47,13 @@ pub const STEPS: &[Step] = &[
         run: rust_tests,
     },
     Step {
+        name: "sim",
+        about: "storage that stops, fails and is damaged at every point",
+        needs: &[],
+        needs_build: false,
+        run: simulation,
+    },
+    Step {
         name: "wasm",
         about: "the binding's tests, in a headless browser",
         needs: &[&rust::WASM_TARGET, &rust::WASM_BINDGEN, &browser::CHROMIUM, &browser::CHROMEDRIVER],
@@ -125,11 +132,20 @@ fn clippy(project: &Project) -> Result<Outcome> {
 
 fn rust_tests(project: &Project) -> Result<Outcome> {
     if on_path("cargo-nextest").is_some() {
-        cmd!(project.shell, "cargo nextest run --workspace --no-fail-fast").run()?;
+        let all = "not binary(sim)";
+        cmd!(project.shell, "cargo nextest run --workspace --no-fail-fast -E {all}").run()?;
     } else {
-        cmd!(project.shell, "cargo test --workspace --all-targets --no-fail-fast").run()?;
+        let all = ["--lib", "--bins", "--benches", "--test", "it"];
+        cmd!(project.shell, "cargo test --workspace --no-fail-fast {all...}").run()?;
     }
     cmd!(project.shell, "cargo test --workspace --doc").run()?;
+    Ok(Outcome::Passed)
+}
+
+/// One test after the other: each takes all cores, and says how much it has seen.
+fn simulation(project: &Project) -> Result<Outcome> {
+    let one_by_one = ["--nocapture", "--test-threads", "1"];
+    cmd!(project.shell, "cargo test -p revkv --test sim -- {one_by_one...}").run()?;
     Ok(Outcome::Passed)
 }
 
