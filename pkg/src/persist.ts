@@ -52,8 +52,8 @@ export class Persist {
   #waiting: Waiter[] = []
   /** One of the waiting asked for "strict", whether or not it still waits. */
   #strict = false
-  /** Something has been written since the last "strict" batch. */
-  #unflushed = false
+  /** Something has been written since the last "strict" batch: at first by the opening, or by whoever had it open before. */
+  #unflushed = true
   #running = false
   /** Settles when the loop has last come to rest. */
   #loop: Promise<void> = Promise.resolve()

@@ -11,9 +11,9 @@ use crate::mvcc::Revision;
 const MAGIC: [u8; 4] = *b"rkv\0";
 const VERSION: u16 = 1;
 const SEQUENCE_AT: usize = 32;
-const PAYLOAD_BYTES_AT: usize = 112;
-const PAYLOAD_CHECKSUM_AT: usize = 116;
-const CHECKSUM_AT: usize = 124;
+const PAYLOAD_BYTES_AT: usize = 120;
+const PAYLOAD_CHECKSUM_AT: usize = 124;
+const CHECKSUM_AT: usize = 132;
 pub(super) const HEADER_BYTES: usize = CHECKSUM_AT + 8;
 
 /// What the first piece of a stream is chained to.
@@ -55,6 +55,9 @@ pub(super) struct Header {
     /// A piece that is too large for a blob is cut: this is part `part` of `parts`, whose numbers are consecutive.
     pub part: u32,
     pub parts: u32,
+    /// The sum of the header checksums of all blobs with smaller numbers that are there once this batch is written, modulo
+    /// 2^64: of the newest blob, it tells whether the others are those that belong to it.
+    pub others: u64,
 }
 
 /// The checked part of a header, as it is stored.
@@ -155,6 +158,7 @@ mod tests {
             incarnation: [7; 16],
             epoch: 3,
             sequence: 255,
+            others: 8,
             stream: Stream::Notes,
             first: 4,
             last: 9,

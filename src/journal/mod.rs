@@ -67,6 +67,8 @@ pub(crate) struct Journal {
     epoch: u64,
     /// The number of the last blob.
     sequence: u64,
+    /// Of the header checksums of all blobs that are stored.
+    sum: u64,
     records: Pieces,
     notes: Pieces,
     /// The payload bytes of the notes when they were last written anew.
@@ -92,6 +94,7 @@ impl Journal {
             incarnation: recovered.incarnation.unwrap_or(incarnation),
             epoch: recovered.epoch + 1,
             sequence: recovered.sequence,
+            sum: recovered.records.sum().wrapping_add(recovered.notes.sum()),
             notes_bytes: recovered.notes.bytes(),
             records: recovered.records,
             notes: recovered.notes,
@@ -190,7 +193,8 @@ impl Journal {
         let mut payload = Vec::new();
         store.packed_within(after, to).for_each(|(_, packed)| payload.extend_from_slice(packed));
         let piece = Piece::new(last, to, tail, payload.len());
-        batch.delete.extend(self.records.replace(due, piece));
+        let replaced = self.records.replace(due, piece);
+        self.drop_blobs(&replaced, batch);
         batch.pieces.push(Planned { stream: Stream::Records, last, payload });
     }
 
@@ -238,8 +242,16 @@ impl Journal {
         }
         let last = self.notes.head() + 1;
         let piece = Piece::new(last, to, TAIL_OWN, payload.len());
-        batch.delete.extend(self.notes.replace(0..self.notes.len(), piece));
+        let replaced = self.notes.replace(0..self.notes.len(), piece);
+        self.drop_blobs(&replaced, batch);
         batch.pieces.push(Planned { stream: Stream::Notes, last, payload });
+    }
+
+    fn drop_blobs(&mut self, pieces: &[Piece], batch: &mut Batch) {
+        for piece in pieces {
+            self.sum = self.sum.wrapping_sub(piece.sum);
+            batch.delete.extend(piece.blobs.clone());
+        }
     }
 
     fn append(&mut self, stream: Stream, to: Revision, payload: Vec<u8>, batch: &mut Batch) {
@@ -253,6 +265,7 @@ impl Journal {
     fn seal(&mut self, planned: Vec<Planned>) -> Vec<Blob> {
         let mut blobs = Vec::new();
         let heads = [self.records.head(), self.notes.head()];
+        let mut sum = self.sum;
         for Planned { stream, last, payload } in planned {
             let (piece_bytes, incarnation, epoch) = (self.piece_bytes(), self.incarnation, self.epoch);
             let first_blob = self.sequence + 1;
@@ -263,9 +276,24 @@ impl Journal {
             let mut chunks = payload.chunks(piece_bytes);
             for (part, sequence) in (0..parts).zip(first_blob..) {
                 let to = piece.to;
-                let header =
-                    Header { incarnation, epoch, sequence, stream, first, last, to, chain, tail, heads, part, parts };
+                let header = Header {
+                    incarnation,
+                    epoch,
+                    sequence,
+                    others: sum,
+                    stream,
+                    first,
+                    last,
+                    to,
+                    chain,
+                    tail,
+                    heads,
+                    part,
+                    parts,
+                };
                 let (bytes, checksum) = header.seal(chunks.next().unwrap_or_default());
+                sum = sum.wrapping_add(checksum);
+                piece.sum = piece.sum.wrapping_add(checksum);
                 blobs.push(Blob { id: blob_id(sequence), bytes });
                 if tail == TAIL_OWN {
                     piece.tail = checksum;
@@ -273,6 +301,7 @@ impl Journal {
             }
             piece.blobs = first_blob..first_blob + u64::from(parts);
         }
+        self.sum = sum;
         blobs
     }
 

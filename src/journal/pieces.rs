@@ -22,8 +22,9 @@ pub(super) struct Piece {
     pub to: Revision,
     /// What the next piece is chained to.
     pub tail: u64,
-    /// The numbers of its blobs.
+    /// The numbers of its blobs, and the sum of their header checksums.
     pub blobs: Range<u64>,
+    pub sum: u64,
     /// Of its payload.
     pub bytes: usize,
     /// The records in it that have been forgotten since it was written, and their bytes.
@@ -44,7 +45,7 @@ pub(super) struct Before {
 impl Piece {
     /// A piece that is not sealed yet.
     pub fn new(last: u64, to: Revision, tail: u64, bytes: usize) -> Self {
-        Self { last, to, tail, blobs: 0..0, bytes, dead: Vec::new(), dead_bytes: 0 }
+        Self { last, to, tail, blobs: 0..0, sum: 0, bytes, dead: Vec::new(), dead_bytes: 0 }
     }
 
     fn live_bytes(&self) -> usize {
@@ -88,6 +89,11 @@ impl Pieces {
         self.pieces.iter().map(|piece| piece.bytes).sum()
     }
 
+    /// Of the header checksums of all blobs.
+    pub fn sum(&self) -> u64 {
+        self.pieces.iter().fold(0, |sum, piece| sum.wrapping_add(piece.sum))
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Piece> {
         self.pieces.iter()
     }
@@ -111,14 +117,12 @@ impl Pieces {
         (self.before(place), &mut self.pieces[place])
     }
 
-    /// Puts one piece in the place of some; gives the numbers of their blobs.
-    pub fn replace(&mut self, places: Range<usize>, piece: Piece) -> Vec<u64> {
+    /// Puts one piece in the place of some; gives these.
+    pub fn replace(&mut self, places: Range<usize>, piece: Piece) -> Vec<Piece> {
         self.unjudged.push(piece.last);
-        let mut blobs = Vec::new();
-        self.pieces[places.clone()].iter().for_each(|piece| blobs.extend(piece.blobs.clone()));
-        self.pieces[places.start] = piece;
-        self.pieces.drain(places.start + 1..places.end);
-        blobs
+        let mut replaced = vec![std::mem::replace(&mut self.pieces[places.start], piece)];
+        replaced.extend(self.pieces.drain(places.start + 1..places.end));
+        replaced
     }
 
     /// Follows a record that has been forgotten. `false`: no piece holds it.

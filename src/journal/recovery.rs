@@ -60,14 +60,17 @@ impl Recovery {
     /// Checks that nothing is missing, and tells what there is.
     pub fn finish(mut self, to: &mut dyn Restore) -> Result<Recovered, Error> {
         self.blobs = sorted(self.blobs, &|a, b| a.header.sequence.cmp(&b.header.sequence));
-        let Some(newest) = self.blobs.last().map(|read| read.header.clone()) else {
-            return Ok(Recovered::default());
-        };
+        let Some((newest, others)) = self.blobs.split_last() else { return Ok(Recovered::default()) };
+        let (newest, others) = (newest.header.clone(), sum(others));
         self.check_one_life()?;
         let (records, notes): (Vec<Read>, Vec<Read>) =
             self.blobs.into_iter().partition(|read| read.header.stream == Stream::Records);
         let notes = row(notes, newest.heads[1], newest.sequence)?;
         let records = row(records, newest.heads[0], newest.sequence)?;
+        // Last, because it cannot say which of them.
+        if newest.others != others {
+            return Err(damage(newest.sequence, 0, "another blob is not the one that was there when it was written"));
+        }
         let mut dead = Vec::new();
         let notes = restore_notes(notes, &mut dead, to)?;
         let dead = sorted(dead, &|a, b| a.cmp(b));
@@ -96,6 +99,11 @@ impl Recovery {
         }
         Ok(())
     }
+}
+
+/// Of the header checksums of these blobs.
+fn sum(blobs: &[Read]) -> u64 {
+    blobs.iter().fold(0, |sum, read| sum.wrapping_add(read.checksum))
 }
 
 /// The pieces of a stream in the order of positions, from 1 to `head` without a hole, each chained to the one before.
@@ -134,7 +142,8 @@ fn row(blobs: Vec<Read>, head: u64, newest: u64) -> Result<Vec<Whole>, Error> {
 pub(super) fn parts_of(blobs: &[Read]) -> Result<usize, &'static str> {
     let first = &blobs[0].header;
     let parts = blobs.iter().zip(0..first.parts).take_while(|(read, part)| {
-        let expected = Header { part: *part, sequence: first.sequence + u64::from(*part), ..first.clone() };
+        let sequence = first.sequence + u64::from(*part);
+        let expected = Header { part: *part, sequence, others: read.header.others, ..first.clone() };
         read.header == expected
     });
     let parts = parts.count();
@@ -145,12 +154,12 @@ pub(super) fn join(parts: &mut [Read]) -> Whole {
     let Read { header, checksum, .. } = &parts[parts.len() - 1];
     let Header { last, to, tail, sequence, .. } = *header;
     let tail = if tail == TAIL_OWN { *checksum } else { tail };
-    let blobs = parts[0].header.sequence..sequence + 1;
+    let (blobs, sum) = (parts[0].header.sequence..sequence + 1, sum(parts));
     let payload = match parts {
         [only] => std::mem::take(&mut only.payload),
         _ => parts.iter_mut().flat_map(|part| std::mem::take(&mut part.payload)).collect(),
     };
-    Whole { piece: Piece { blobs, ..Piece::new(last, to, tail, payload.len()) }, payload }
+    Whole { piece: Piece { blobs, sum, ..Piece::new(last, to, tail, payload.len()) }, payload }
 }
 
 pub(super) fn restore_notes(row: Vec<Whole>, dead: &mut Vec<Revision>, to: &mut dyn Restore) -> Result<Pieces, Error> {

@@ -31,15 +31,29 @@ pub struct Piece<'a> {
 
 /// The pieces as blobs, each sealed, and chained to the one before in its stream.
 pub fn seal(pieces: &[Piece<'_>]) -> Vec<Blob> {
-    let mut chains = [blob::CHAIN_START; 2];
+    let (mut chains, mut others) = ([blob::CHAIN_START; 2], 0_u64);
     let seal = |piece: &Piece<'_>| {
         let Piece { sequence, epoch, is_notes, first, last, to, heads, part, parts, payload } = *piece;
         let stream = if is_notes { Stream::Notes } else { Stream::Records };
         let chain = chains[usize::from(is_notes)];
         let tail = blob::TAIL_OWN;
-        let header =
-            Header { incarnation: [7; 16], epoch, sequence, stream, first, last, to, chain, tail, heads, part, parts };
+        let header = Header {
+            incarnation: [7; 16],
+            epoch,
+            sequence,
+            others,
+            stream,
+            first,
+            last,
+            to,
+            chain,
+            tail,
+            heads,
+            part,
+            parts,
+        };
         let (bytes, checksum) = header.seal(payload);
+        others = others.wrapping_add(checksum);
         if part + 1 >= parts {
             chains[usize::from(is_notes)] = checksum;
         }

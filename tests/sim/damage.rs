@@ -222,7 +222,6 @@ fn blobs_of_another_time_are_named() {
 /// A stop took the last batches, and the store went on otherwise under the same ids; then some of what was lost is there
 /// again, in the place of what came after it.
 #[test]
-#[ignore = "a lost blob of one stream fits into the other life where its position, id and chain are the same"]
 fn blobs_of_what_a_stop_took_are_named() {
     let mut verdicts = Verdicts::default();
     for seed in 0..LIVES {
