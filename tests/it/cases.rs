@@ -16,6 +16,7 @@
 
 mod backup;
 mod compaction;
+mod golden;
 mod hash;
 mod history;
 mod journal;
