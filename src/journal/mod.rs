@@ -79,8 +79,8 @@ pub(crate) struct Journal {
     replaced: Vec<u64>,
     /// No note is stored that does not have to be written again.
     anew: bool,
-    /// The life of the store that this one replaces, until it is written.
-    former: Option<[u8; 16]>,
+    /// The lives of the store that this one has replaced: what is stored may be of any until a batch is written.
+    former: Vec<[u8; 16]>,
     /// The first batch is written even if it holds nothing: it claims the storage for this epoch, and no other writer can
     /// have put a blob under its id.
     claimed: bool,
@@ -101,7 +101,7 @@ impl Journal {
             gathered: Vec::new(),
             replaced: Vec::new(),
             anew: false,
-            former: None,
+            former: Vec::new(),
             claimed: false,
         }
     }
@@ -120,14 +120,14 @@ impl Journal {
         Self {
             replaced,
             anew: true,
-            former: Some(self.incarnation),
+            former: [&self.former[..], &[self.incarnation]].concat(),
             ..Self::new(start, self.incarnation, self.blob_bytes_max)
         }
     }
 
     /// Whether what was found stored is of this life of the store, and of no later writer.
     pub fn has_written(&self, found: &Recovered) -> bool {
-        let is_own = |incarnation| incarnation == self.incarnation || Some(incarnation) == self.former;
+        let is_own = |incarnation| incarnation == self.incarnation || self.former.contains(&incarnation);
         found.incarnation.is_none_or(is_own) && found.epoch <= self.epoch
     }
 

@@ -131,6 +131,24 @@ fn a_medium_that_failed_is_written_anew() {
     }
 }
 
+/// The batch of a restore fails again and again, the medium holding what was there before.
+#[test]
+fn a_restore_that_is_not_taken_is_written_anew() {
+    let mut store = store();
+    let backup = Store::with_puts_of("b", 9).engine.backup(0, true).expect("now");
+    for life in [1, 2] {
+        store.engine.restore(&backup, [life; 16]).expect("a whole backup");
+        for _ in 0..2 {
+            drop(store.engine.take_ready().expect("the backup"));
+            let found = reopened(&store);
+            store.engine.heal(found).expect("nobody else has written");
+        }
+    }
+    store.flush();
+    compare_with_reopened(&store);
+    assert_eq!(store.state(0), "b=9");
+}
+
 #[test]
 fn a_medium_that_another_has_written_is_left_alone() {
     let mut deposed = store();
