@@ -442,19 +442,29 @@ fn a_deposed_writer_is_found_out() {
     let mut deposed = store.clone();
     store.reopen();
     let claim = store.engine.take_ready().expect("a claim");
+    // Positions and chain are as they should be where the claim stands in the place of a note: the epoch alone tells.
+    let mut noted = deposed.clone();
+    noted.grant(7, 60).expect("granted");
+    let note = noted.engine.take_ready().expect("a grant");
+    noted.put("a", "after the note");
+    let behind = noted.engine.take_ready().expect("a put");
+    assert_eq!((&note.put[0].id, behind.put.len()), (&claim.put[0].id, 1));
     let [first, second] = ["of the deposed", "again"].map(|value| {
         deposed.put("a", value);
         deposed.engine.take_ready().expect("a put")
     });
     assert_eq!((&first.put[0].id, first.epoch, claim.epoch), (&claim.put[0].id, 1, 2));
     store.write(claim);
+    let mut behind_the_claim = store.blobs.clone();
+    behind_the_claim.extend(behind.put.into_iter().map(|blob| (blob.id, blob.bytes)));
     let mut appended = store.blobs.clone();
     store.put("a", "of the new writer");
     store.flush();
     let mut overwritten = store.blobs.clone();
     appended.extend(second.put.into_iter().map(|blob| (blob.id, blob.bytes)));
     overwritten.extend(first.put.into_iter().map(|blob| (blob.id, blob.bytes)));
-    for (name, blobs) in [("appended", appended), ("overwritten", overwritten)] {
+    for (name, blobs) in [("behind the claim", behind_the_claim), ("appended", appended), ("overwritten", overwritten)]
+    {
         assert_eq!(recover(&blobs, 64 << 10).map(drop).map_err(|error| error.code()), Err("CORRUPT"), "{name}");
     }
     store.reopen();
