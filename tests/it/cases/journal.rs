@@ -346,6 +346,25 @@ fn no_blob_may_be_missing_and_none_be_there_again() {
     assert_eq!(open(&store.blobs).map(|engine| engine.hash(0)), Ok(store.engine.hash(0)));
 }
 
+/// A batch of more notes than a blob holds: its parts are refused without the last one, wherever they were cut. Of blobs
+/// whose sizes differ by up to the 8 bytes of a note, one ends between two notes, so that what is left of it reads well.
+#[test]
+fn half_of_the_notes_of_a_batch_is_refused() {
+    for blob_bytes in HEADER_BYTES + 256..HEADER_BYTES + 264 {
+        let mut store = Store::with_blobs_of(blob_bytes);
+        for id in 1..=60 {
+            store.grant(id, 60).expect("granted");
+        }
+        store.flush();
+        let last = store.blobs.values().next_back().map(|blob| Header::of(blob)).expect("notes");
+        assert_eq!((last.is_notes, last.parts), (true, 2), "of {blob_bytes} bytes");
+        assert_eq!(recover(&store.blobs, blob_bytes).map(|engine| engine.leases().len()), Ok(60));
+        store.blobs.pop_last();
+        let opened = recover(&store.blobs, blob_bytes).map_err(|error| error.code());
+        assert_eq!(opened.map(drop), Err("CORRUPT"), "of {blob_bytes} bytes");
+    }
+}
+
 /// Two copies of a medium that went on apart have pieces for the same positions, and blobs of the same numbers. Mixed,
 /// they do not open: a piece is chained to the one before.
 #[test]
