@@ -53,7 +53,7 @@ fn key_value(key: &[u8], numbers: [u64; 3], value: &[u8]) -> Vec<u8> {
 }
 
 fn engine(blob_bytes_max: usize) -> Engine {
-    let mut engine = Engine::new(&[7; 16], blob_bytes_max).expect("16 bytes name an incarnation");
+    let mut engine = Engine::new(&[7; 16], blob_bytes_max, 0).expect("16 bytes name an incarnation");
     engine.start().expect("there is nothing to recover");
     engine
 }
@@ -90,7 +90,7 @@ fn what_is_thrown_has_a_code_and_numbers() {
         (code(engine.apply(&[9; 7], 0.0)), "INVALID_ARGUMENT"),
         (code(engine.apply(&[put(b"k", b""), vec![0]].concat(), 0.0)), "INVALID_ARGUMENT"),
         (code(engine.watch(&watch_key(b"k", 2))), "COMPACTED"),
-        (code(Engine::new(&[7; 15], 0)), "INVALID_ARGUMENT"),
+        (code(Engine::new(&[7; 15], 0, 0)), "INVALID_ARGUMENT"),
     ];
     for (row, (code, expected)) in rows.into_iter().enumerate() {
         assert_eq!(code, expected, "row {row}");
@@ -140,7 +140,7 @@ fn what_is_ready_recovers() {
     first.persisted(2.0).expect("confirmed");
     assert_eq!(first.durable_revision(), 2.0);
 
-    let mut second = Engine::new(&[9; 16], 1024).expect("16 bytes");
+    let mut second = Engine::new(&[9; 16], 1024, 0).expect("16 bytes");
     let blobs = blobs(&ready);
     assert_eq!(blobs.len(), 4, "3 kB in blobs of 1 KiB");
     for (id, bytes) in &blobs {
@@ -150,7 +150,7 @@ fn what_is_ready_recovers() {
     assert_eq!((second.revision(), second.epoch()), (2.0, 2.0));
     assert_eq!(second.get(b"k", 0.0).expect("readable"), Some(key_value(b"k", [2, 2, 1], &[1; 3000])));
 
-    let mut damaged = Engine::new(&[9; 16], 1024).expect("16 bytes");
+    let mut damaged = Engine::new(&[9; 16], 1024, 0).expect("16 bytes");
     let mut bytes = blobs[0].1.clone();
     bytes[200] ^= 1;
     assert_eq!(code(damaged.recover(&blobs[0].0, &bytes)), "CORRUPT");

@@ -1,7 +1,7 @@
 // Entries, lists and changes: views over the engine's packed answers, decoded when they are touched.
 
 import { decodeText, decodeValue } from './codecs.js'
-import type { Change, Codec, Entry, ListResult, WatchBatch } from './types.js'
+import type { Change, Codec, Difference, Entry, ListResult, WatchBatch } from './types.js'
 import { keyValueFields as fields, i64At, type Reader, u64At, valueAt } from './wire.js'
 
 /** How a store shows what is stored. */
@@ -132,6 +132,16 @@ function readChange<V>(reader: Reader, form: Form<V>): Change<V> {
 
 export function readChanges<V>(reader: Reader, form: Form<V>): Change<V>[] {
   return reader.list(() => readChange(reader, form))
+}
+
+/** What differs between two revisions. */
+export function readDifferences<V>(reader: Reader, form: Form<V>): Difference<V>[] {
+  return reader.list(() => {
+    const before = readOptionalEntry(reader, form)
+    const after = readOptionalEntry(reader, form)
+    const { key } = (before ?? after) as Entry<V>
+    return { key, ...(before && { before }), ...(after && { after }) }
+  })
 }
 
 /** What a watcher has to take, and how far it has come by that. */

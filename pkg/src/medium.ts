@@ -42,16 +42,19 @@ async function answered<T>(asking: Promise<T>, ticksMax = answerTicksMax): Promi
 export class Medium {
   readonly adapter: StorageAdapter
   readonly #name: string
+  readonly #maxBytes: number
   #handle: StorageHandle
 
-  private constructor(adapter: StorageAdapter, name: string, handle: StorageHandle) {
+  private constructor(adapter: StorageAdapter, name: string, maxBytes: number, handle: StorageHandle) {
     this.adapter = adapter
     this.#name = name
+    this.#maxBytes = maxBytes
     this.#handle = handle
   }
 
-  static async open(adapter: StorageAdapter, name: string, signal?: AbortSignal): Promise<Medium> {
-    return new Medium(adapter, name, await opened(adapter, name, signal))
+  /** `maxBytes`: of the engines that are made of it. */
+  static async open(adapter: StorageAdapter, name: string, maxBytes: number, signal?: AbortSignal): Promise<Medium> {
+    return new Medium(adapter, name, maxBytes, await opened(adapter, name, signal))
   }
 
   /** Opens it again: a handle that has failed once is not asked again. */
@@ -74,7 +77,7 @@ export class Medium {
 
   /** An engine that has read all there is, and is not started. `refused` is told of a blob that cannot be read. */
   async recover(signal?: AbortSignal, refused?: (error: unknown) => void): Promise<Core> {
-    const core = newCore(this.adapter.maxBlobBytes)
+    const core = newCore(this.adapter.maxBlobBytes, this.#maxBytes)
     try {
       const blobs = this.#handle.read()[Symbol.asyncIterator]()
       for (;;) {
@@ -116,8 +119,9 @@ export class Medium {
   }
 }
 
-export function newCore(maxBlobBytes: number): Core {
-  return new Core(newIncarnation(), maxBlobBytes)
+/** `maxBytes` 0: without a bound. */
+export function newCore(maxBlobBytes: number, maxBytes: number): Core {
+  return new Core(newIncarnation(), maxBlobBytes, maxBytes)
 }
 
 /** Names a life of a store. */

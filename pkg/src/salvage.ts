@@ -26,7 +26,7 @@ export async function salvage<V = unknown>(options: OpenOptions<V>): Promise<Sal
   await loadEngine(wasm)
   const lock = await lockOf(storage, name, signal)
   try {
-    const medium = await Medium.open(storage, name, signal)
+    const medium = await Medium.open(storage, name, 0, signal)
     try {
       const lost: Loss[] = []
       const core = await medium.recover(signal, (error) => lost.push(unread(error)))

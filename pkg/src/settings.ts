@@ -11,12 +11,13 @@ export interface Settings<V> {
   name: string
   storage: StorageAdapter | undefined
   durability: Durability
+  maxBytes: number
   form: Form<V>
   wasm: OpenOptions['wasm']
   signal: AbortSignal | undefined
 }
 
-const openOptions = ['name', 'storage', 'durability', 'values', 'keys', 'wasm', 'signal']
+const openOptions = ['name', 'storage', 'durability', 'maxBytes', 'values', 'keys', 'wasm', 'signal']
 
 export function checkOpen<V>(options: OpenOptions<V> | undefined): Settings<V> {
   const given = args.options(options, openOptions, 'open')
@@ -24,6 +25,7 @@ export function checkOpen<V>(options: OpenOptions<V> | undefined): Settings<V> {
     name: checkName(given.name ?? 'revkv'),
     storage: checkStorage(given.storage),
     durability: args.durability(given.durability) ?? 'strict',
+    maxBytes: checkMaxBytes(given.maxBytes),
     form: {
       values: checkCodec<V>(given.values ?? json),
       keys: args.oneOf(given.keys, ['utf8', 'bytes'], 'keys') ?? 'utf8',
@@ -31,6 +33,12 @@ export function checkOpen<V>(options: OpenOptions<V> | undefined): Settings<V> {
     wasm: checkSource(given.wasm),
     signal: args.abortSignal(given.signal),
   }
+}
+
+/** The engine counts in 32 bits, beyond which no memory goes either. */
+function checkMaxBytes(maxBytes: unknown): number {
+  const bytes = args.natural(maxBytes, 'maxBytes')
+  return Math.min(bytes, 2 ** 32 - 1)
 }
 
 function checkName(name: unknown): string {

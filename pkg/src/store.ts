@@ -3,7 +3,7 @@
 import * as args from './arguments.js'
 import { readBackup, StoreBackup } from './backup.js'
 import { asyncDispose } from './dispose.js'
-import { type Form, readChanges, readEntry, readList, readValue } from './entry.js'
+import { type Form, readChanges, readDifferences, readEntry, readList, readValue } from './entry.js'
 import { invalidArgument, RevkvError } from './errors.js'
 import { StoreEvents } from './events.js'
 import { ExpiryTimer, type Leases, randomLeaseId, StoreLease } from './lease.js'
@@ -11,12 +11,14 @@ import type { Lock } from './lock.js'
 import { type Medium, newIncarnation } from './medium.js'
 import { Persist } from './persist.js'
 import type { Sentinel } from './sentinel.js'
+import { StoreSnapshot } from './snapshot.js'
 import * as txn from './txn.js'
 import type {
   Backup,
   BackupOptions,
   Change,
   DeleteResult,
+  Difference,
   Durability,
   Entry,
   HistoryOptions,
@@ -28,6 +30,7 @@ import type {
   PutResult,
   Range,
   ReadOptions,
+  Snapshot,
   Store,
   TxnRequest,
   TxnResult,
@@ -171,6 +174,23 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
     return readChanges(new wire.Reader(this.#core.call((engine) => engine.history(packed))), this.#form)
   }
 
+  diff(range: Range, from: number, to?: number): Difference<V>[] {
+    const packed = wire.packDiff(args.range(range), args.integer(from, 'from'), args.natural(to, 'to'))
+    return readDifferences(new wire.Reader(this.#core.call((engine) => engine.diff(packed))), this.#form)
+  }
+
+  snapshot(revision?: number): Snapshot<V> {
+    const wanted = args.natural(revision, 'revision')
+    const pinned = this.#core.call((engine) => engine.snapshot(wanted))
+    return new StoreSnapshot<V>({ view: this, release: (revision) => this.#release(revision) }, pinned)
+  }
+
+  hash(revision?: number): { hash: number; revision: number; compactRevision: number } {
+    const wanted = args.natural(revision, 'revision')
+    const reader = new wire.Reader(this.#core.call((engine) => engine.hash(wanted)))
+    return { hash: reader.u32(), revision: reader.u64(), compactRevision: reader.u64() }
+  }
+
   // Writes. Each is async, so that whatever fails rejects; what comes before the first await runs at the call.
 
   async put(key: Key, value: V | undefined, options?: PutOptions): Promise<PutResult<V>> {
@@ -195,6 +215,25 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
     const settle = this.#settlement(args.options(options, writeOptions, 'txn'))
     const checked = txn.checkTxn(request, this.#form)
     const result = txn.readTxn(this.#apply(wire.packTxn(checked), txn.grows(checked)), checked, this.#form)
+    await settle()
+    return result
+  }
+
+  async compareAndSet(
+    key: Key,
+    expected: V | undefined,
+    value: V,
+    options?: WriteOptions,
+  ): Promise<{ ok: boolean; revision: number }> {
+    const compare = expected === undefined ? { key, version: 0 } : { key, value: expected }
+    const { ok, revision } = await this.txn({ if: [compare], then: [{ put: [key, value] }] }, options)
+    return { ok, revision }
+  }
+
+  async restoreTo(range: Range, revision: number, options?: WriteOptions): Promise<WriteResult> {
+    const settle = this.#settlement(args.options(options, writeOptions, 'restoreTo'))
+    const request = wire.packRestoreTo(args.range(range), args.integer(revision, 'revision'))
+    const result = { revision: this.#apply(request, true).u64() }
     await settle()
     return result
   }
@@ -412,6 +451,14 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
     const revision = this.#applyLease(wire.packLeaseRevoke(id)).u64()
     await settle()
     return { revision }
+  }
+
+  /** What only the snapshot kept is removed in the background. */
+  #release(revision: number): void {
+    if (this.#closing) return
+    if (this.#core.call((engine) => engine.releaseSnapshot(revision))) {
+      this.#background(this.#compactPhysically()).catch((e: unknown) => this.report(e))
+    }
   }
 
   #armExpiry(): void {

@@ -50,6 +50,12 @@ export interface OpenOptions<V = unknown> {
    * Default for every write: "strict" unless given here. Writers that wait at the same time share one commit.
    */
   durability?: Durability
+  /**
+   * The most that keys and history may be counted as: for a key 80 and its length, 16 for each change of it, 20 and the
+   * lengths of key and value for each record. A write past it is `QUOTA_EXCEEDED`; deletes and compaction go on. 0 or
+   * absent: no bound.
+   */
+  maxBytes?: number
   /** How values become bytes. Default `json`. */
   values?: Codec<V>
   /** What `Entry.key` is: text (default; a key that is not UTF-8 shows with U+FFFD in it) or bytes. */
@@ -125,13 +131,25 @@ export interface Store<V = unknown> extends EventTarget, AsyncDisposable {
   /** Every retained change of the target, oldest first, deletions included. from..to inclusive; 0 or absent = the oldest kept, and now. */
   history(target: Key | Range, options?: HistoryOptions): Change<V>[]
 
+  /** What differs in a range between two revisions (`to` 0 or absent: now), in key order. Errors: `COMPACTED`, `FUTURE_REVISION`. */
+  diff(range: Range, from: number, to?: number): Difference<V>[]
+  /**
+   * Reads pinned to one revision (0 or absent: now); compaction keeps what they need until the snapshot is disposed of. It
+   * costs next to nothing. Errors: `COMPACTED`, `FUTURE_REVISION`.
+   *
+   * @example
+   * using then = store.snapshot()
+   * for (const entry of then.list({ prefix: 'users/' })) await send(entry.key, then.get(entry.key))
+   */
+  snapshot(revision?: number): Snapshot<V>
+
   // Writes: one revision each, applied before the call returns; the promise resolves at the durability asked for.
-  // One that the storage refuses rejects, and stays visible here until the store is opened again, as does what came after
-  // it: no more is written meanwhile, and reads go on from memory.
+  // One for which the storage has no room is taken back. When the storage has failed for good, nothing more is written:
+  // what was applied stays visible until the store is opened again, and reads go on from memory.
 
   /**
    * Sets a key. Errors: `INVALID_KEY`, `INVALID_ARGUMENT` (the codec refused the value), `LEASE_NOT_FOUND`,
-   * `KEY_NOT_FOUND`, `VALUE_PROVIDED` and `LEASE_PROVIDED` (the ignore options), `TOO_LARGE`.
+   * `KEY_NOT_FOUND`, `VALUE_PROVIDED` and `LEASE_PROVIDED` (the ignore options), `TOO_LARGE`, `QUOTA_EXCEEDED`.
    *
    * @example
    * await store.put('session/9', { user: 'ada' }, { ttlSeconds: 60 })
@@ -152,10 +170,29 @@ export interface Store<V = unknown> extends EventTarget, AsyncDisposable {
    */
   txn(request: TxnRequest<V>, options?: WriteOptions): Promise<TxnResult<V>>
   /**
+   * Sets a key if it has the value `expected`, as the codec encodes it; undefined = the key must be absent.
+   *
+   * @example
+   * const { ok } = await store.compareAndSet('lock', undefined, 'mine')
+   */
+  compareAndSet(
+    key: Key,
+    expected: V | undefined,
+    value: V,
+    options?: WriteOptions,
+  ): Promise<{ ok: boolean; revision: number }>
+  /**
+   * Puts a range back to how it was at `revision`, as one ordinary write, which can be undone in the same way: values come
+   * back, what was not there is deleted, keys keep the lease they have now. Errors: `COMPACTED`, `FUTURE_REVISION`.
+   */
+  restoreTo(range: Range, revision: number, options?: WriteOptions): Promise<WriteResult>
+  /**
    * Forgets history before `revision`, which stays readable. Resolves when the storage has let go of it too.
    * What `on` listeners have coming is delivered first. Errors: `COMPACTED`, `FUTURE_REVISION`.
    */
   compact(revision: number): Promise<void>
+  /** The same number for the same history, equal to what etcd's HashKV gives for it. */
+  hash(revision?: number): { hash: number; revision: number; compactRevision: number }
   /**
    * Everything at one revision, checksummed, with all that is kept of its history unless `history` is false; leases are
    * those there are now. It is made at the call, and what is written afterwards is not in it.
@@ -251,6 +288,26 @@ export interface StoreEventMap {
   /** A listener threw or a background task failed. When nobody listens, the platform's `reportError` or the console hears of it. */
   error: CustomEvent<{ error: unknown }>
   closed: CustomEvent<Record<string, never>>
+}
+
+/** The reads that are of one revision. */
+export interface ReadView<V> {
+  readonly revision: number
+  get: Store<V>['get']
+  entry: Store<V>['entry']
+  getMany: Store<V>['getMany']
+  list: Store<V>['list']
+  count: Store<V>['count']
+}
+
+/** Reads as they were at `revision`, which is fixed. Released by `using`, or by its `[Symbol.dispose]()`. */
+export interface Snapshot<V> extends ReadView<V>, Disposable {}
+
+/** A key that is not the same at two revisions; absent where it was not there. */
+export interface Difference<V> {
+  key: string
+  before?: Entry<V>
+  after?: Entry<V>
 }
 
 export interface BackupOptions {

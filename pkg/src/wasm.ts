@@ -99,8 +99,8 @@ function loadError(cause: unknown): RevkvError {
 export class Core {
   #engine: Engine | undefined
 
-  constructor(incarnation: Uint8Array, maxBlobBytes: number) {
-    this.#engine = guarded(() => new Engine(incarnation, maxBlobBytes))
+  constructor(incarnation: Uint8Array, maxBlobBytes: number, maxBytes: number) {
+    this.#engine = guarded(() => new Engine(incarnation, maxBlobBytes, maxBytes))
   }
 
   /** Ends the recovery. */

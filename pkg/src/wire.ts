@@ -95,7 +95,16 @@ export interface LeaseInfo {
   keys: Uint8Array[]
 }
 
-const request = { put: 0, deleteRange: 1, txn: 2, compact: 3, leaseGrant: 4, leaseRevoke: 5, leaseKeepAlive: 6 }
+const request = {
+  put: 0,
+  deleteRange: 1,
+  txn: 2,
+  compact: 3,
+  leaseGrant: 4,
+  leaseRevoke: 5,
+  leaseKeepAlive: 6,
+  restoreTo: 7,
+}
 const wordRange = 2 ** 32
 
 /** Each of these gives bytes that hold until the next request is packed: pass them on at once, do not keep them. */
@@ -146,6 +155,22 @@ export function packLeaseKeepAlive(id: bigint): Uint8Array {
   return packed((w) => {
     w.u32(request.leaseKeepAlive)
     w.i64(id)
+  })
+}
+
+export function packRestoreTo(keys: KeyRange, revision: number): Uint8Array {
+  return packed((w) => {
+    w.u32(request.restoreTo)
+    w.keyRange(keys)
+    w.u64(revision)
+  })
+}
+
+export function packDiff(keys: KeyRange, from: number, to: number): Uint8Array {
+  return packed((w) => {
+    w.keyRange(keys)
+    w.u64(from)
+    w.u64(to)
   })
 }
 

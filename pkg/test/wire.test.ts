@@ -61,7 +61,7 @@ const put = (key: string, value: Uint8Array, more: Partial<wire.Put> = {}): wire
 beforeAll(() => loadEngine(wasm))
 
 function start(maxBlobBytes = 0): Core {
-  const core = new Core(new Uint8Array(16), maxBlobBytes)
+  const core = new Core(new Uint8Array(16), maxBlobBytes, 0)
   core.call((engine) => engine.start())
   return core
 }

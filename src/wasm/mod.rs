@@ -9,7 +9,7 @@ use js_sys::BigInt64Array;
 use wasm_bindgen::prelude::*;
 
 use crate::engine;
-use crate::mvcc::LeaseId;
+use crate::mvcc::{LeaseId, Limits};
 use crate::watch::WatcherId;
 use convert::{decode, millis, packed, revision, thrown};
 
@@ -22,16 +22,17 @@ pub struct Engine {
 #[wasm_bindgen]
 impl Engine {
     /// An engine that has recovered nothing yet. `incarnation`: 16 random bytes. `maxBlobBytes` 0: nothing is stored.
+    /// `maxBytes` 0: keys and history may grow without bound.
     #[wasm_bindgen(constructor)]
     pub fn new(
         incarnation: &[u8],
         #[wasm_bindgen(js_name = maxBlobBytes)] blob_bytes_max: usize,
+        #[wasm_bindgen(js_name = maxBytes)] bytes_max: usize,
     ) -> Result<Self, JsValue> {
         console_error_panic_hook::set_once();
         let incarnation = convert::incarnation(incarnation).map_err(thrown)?;
-        Ok(Self {
-            engine: engine::Engine::new(engine::EngineOptions { incarnation, blob_bytes_max, ..Default::default() }),
-        })
+        let limits = Limits { bytes_max, ..Limits::default() };
+        Ok(Self { engine: engine::Engine::new(engine::EngineOptions { incarnation, blob_bytes_max, limits }) })
     }
 
     /// Takes one stored blob, ids ascending.
@@ -82,6 +83,28 @@ impl Engine {
     /// `History` to a list of `Event`s, packed.
     pub fn history(&self, request: &[u8]) -> Result<Vec<u8>, JsValue> {
         self.engine.history(&decode(request)?).map(|events| packed(&events)).map_err(thrown)
+    }
+
+    /// A `KeyRange` and two revisions to a list of `Difference`s, packed.
+    pub fn diff(&self, request: &[u8]) -> Result<Vec<u8>, JsValue> {
+        let (keys, from, to) = decode(request)?;
+        self.engine.diff(keys, from, to).map(|differences| packed(&differences)).map_err(thrown)
+    }
+
+    /// A packed `Hash`.
+    pub fn hash(&self, revision: f64) -> Result<Vec<u8>, JsValue> {
+        self.engine.hash(convert::number(revision).map_err(thrown)?).map(|hash| packed(&hash)).map_err(thrown)
+    }
+
+    /// Keeps a revision readable; gives the revision.
+    pub fn snapshot(&mut self, at: f64) -> Result<f64, JsValue> {
+        self.engine.snapshot(convert::number(at).map_err(thrown)?).map(revision).map_err(thrown)
+    }
+
+    /// Releases one snapshot of a revision. `false`: there is none.
+    #[wasm_bindgen(js_name = releaseSnapshot)]
+    pub fn release_snapshot(&mut self, revision: f64) -> Result<bool, JsValue> {
+        Ok(self.engine.release_snapshot(convert::number(revision).map_err(thrown)?))
     }
 
     /// `Request` to `Response`, packed. What throws has changed nothing.
