@@ -51,8 +51,9 @@ const claimRetriesMax = 3
  */
 async function claim(medium: Medium, sentinel: Sentinel | undefined, signal: AbortSignal | undefined): Promise<Core> {
   for (let retries = 0; ; retries++) {
-    const core = await medium.recover(signal)
+    let core: Core | undefined
     try {
+      core = await medium.recover(signal)
       core.start()
       if (sentinel?.compare(core)) core.call((engine) => engine.renew(newIncarnation()))
       const opening = core.call((engine) => engine.takeReady())
@@ -64,7 +65,7 @@ async function claim(medium: Medium, sentinel: Sentinel | undefined, signal: Abo
       signal?.throwIfAborted()
       return core
     } catch (e) {
-      core.free()
+      core?.free()
       if (retries === claimRetriesMax || !RevkvError.is(e) || e.code !== 'NOT_LEADER') throw e
     }
   }

@@ -140,7 +140,6 @@ export class Persist {
           if (this.#waiting.length > 0) continue
           break
         }
-        // The lock may have been lost during the write; then nobody is told that it is written.
         if (this.#failure) throw this.#failure
         for (const waiter of group) waiter.resolve()
         if (!batch) break
@@ -160,6 +159,8 @@ export class Persist {
   async #write(medium: Medium, batch: Batch, group: Waiter[]): Promise<boolean> {
     try {
       await medium.write(batch.batch, batch.durability)
+      // The lock may have been lost during the write; then nobody is told that it is written.
+      if (this.#failure) throw this.#failure
       this.#confirm(batch)
       this.#full = undefined
       return true
@@ -187,6 +188,7 @@ export class Persist {
         const batch = this.#gather()
         if (batch) {
           await medium.write(batch.batch, 'strict')
+          if (this.#failure) throw this.#failure
           this.#confirm({ ...batch, durability: 'strict' })
         }
         break
@@ -203,6 +205,14 @@ export class Persist {
   async #reopened(medium: Medium, adopt: Parameters<Core['adopt']>[1]): Promise<void> {
     await medium.reopen()
     const found = (await medium.recover()).start()
+    if (found.call((engine) => engine.revision) === 1 && this.#core.call((engine) => engine.durableRevision) > 1) {
+      found.free()
+      // By somebody who wanted it gone, perhaps; so it is not made again.
+      throw new RevkvError(
+        'STORAGE_LOST',
+        'The database was deleted while it was open; what it held is in memory only.',
+      )
+    }
     this.#core.adopt(found, adopt)
   }
 

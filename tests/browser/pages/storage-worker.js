@@ -31,7 +31,10 @@ const acts = {
       try {
         acknowledged = (await store.put('n', 'x'.repeat(60_000))).revision
       } catch (error) {
-        const close = await store.close().catch((error) => error.code)
+        const close = await store.close().then(
+          () => 'closed',
+          (error) => error.code,
+        )
         return { acknowledged, refused: error.code, close }
       }
     }
