@@ -326,7 +326,7 @@ test('options of open', async () => {
     signal: [{}, null],
     wasm: [5, null, {}, [], new Date()],
     retention: [{}],
-    maxBytes: [1],
+    maxBytes: [-1, 1.5, '1'],
     toString: [1],
   }
   for (const [name, values] of Object.entries(bad)) {

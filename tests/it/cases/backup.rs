@@ -53,6 +53,8 @@ fn a_backup_of_a_moment_has_its_keys_and_no_history() {
     assert_eq!(after.put("a", "on"), 6);
     after.flush();
     compare_with_reopened(&after);
+    let now = restored(&before.engine.backup(0, false).expect("now"));
+    assert_eq!((now.state(0), now.engine.stats().revisions), (before.state(0), 3), "a record for each key");
     assert_eq!(code(before.engine.backup(3, false)), "COMPACTED");
     assert_eq!(code(before.engine.backup(8, true)), "FUTURE_REVISION");
 }
