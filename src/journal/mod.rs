@@ -30,7 +30,7 @@ use crate::mvcc::{Revision, Store};
 pub(crate) use backup::restore_backup;
 use blob::{HEADER_BYTES, Header, Stream, TAIL_OWN, blob_id};
 pub(crate) use note::Note;
-use pieces::{Piece, Pieces};
+use pieces::{Piece, Pieces, SMALL_PIECES_MAX};
 pub(crate) use recovery::{Recovered, Recovery, Restore};
 pub use salvage::Loss;
 
@@ -217,7 +217,8 @@ impl Journal {
         self.append(Stream::Records, now, payload, batch);
     }
 
-    /// Notes are written anew when they have come to three times what was left of them the last time, and a blob.
+    /// Notes are written anew when they have come to three times what was left of them the last time, and a blob; or to
+    /// many pieces, for each blob that they fill.
     fn commit_notes<'n>(&mut self, store: &Store, all: impl Iterator<Item = Note<'n>>, batch: &mut Batch) {
         let claims = !self.claimed && batch.pieces.is_empty();
         if self.gathered.is_empty() && !claims && !self.anew {
@@ -226,8 +227,9 @@ impl Journal {
         let to = Revision::first_of(store.current());
         let gathered = std::mem::take(&mut self.gathered);
         let stored = self.notes.bytes() + gathered.len();
-        let outgrown = self.notes.len() > 0 && stored > 3 * self.notes_bytes + self.piece_bytes();
-        if !self.anew && !outgrown {
+        let many = SMALL_PIECES_MAX * (1 + self.notes_bytes / self.piece_bytes());
+        let outgrown = stored > 3 * self.notes_bytes + self.piece_bytes() && self.notes.len() > 0;
+        if !self.anew && !outgrown && self.notes.len() < many {
             return self.append(Stream::Notes, to, gathered, batch);
         }
         self.anew = false;

@@ -11,7 +11,7 @@ use super::blob::CHAIN_START;
 use crate::mvcc::Revision;
 
 /// So many small pieces are joined whatever their size, so that opening never reads more than that.
-const SMALL_PIECES_MAX: usize = 256;
+pub(super) const SMALL_PIECES_MAX: usize = 256;
 
 /// One stored piece.
 #[derive(Debug, Clone)]
@@ -50,6 +50,10 @@ impl Piece {
 
     fn live_bytes(&self) -> usize {
         self.bytes - self.dead_bytes
+    }
+
+    fn is_mostly_dead(&self) -> bool {
+        self.dead_bytes > 0 && self.dead_bytes * 2 >= self.bytes
     }
 }
 
@@ -129,9 +133,10 @@ impl Pieces {
     pub fn forget(&mut self, revision: Revision, bytes: usize) -> bool {
         let place = self.pieces.partition_point(|piece| piece.to < revision);
         let Some(piece) = self.pieces.get_mut(place) else { return false };
+        let was_due = piece.is_mostly_dead();
         piece.dead.push(revision);
         piece.dead_bytes += bytes;
-        if piece.dead_bytes * 2 >= piece.bytes {
+        if !was_due && piece.is_mostly_dead() {
             self.unjudged.push(piece.last);
         }
         true
@@ -153,8 +158,9 @@ impl Pieces {
 
     fn due_around(&self, place: usize, bytes_max: usize) -> Option<Range<usize>> {
         let is_small = |place: &usize| self.pieces[*place].live_bytes() * 2 < bytes_max;
+        let alone = || self.pieces[place].is_mostly_dead().then_some(place..place + 1);
         if !is_small(&place) {
-            return None;
+            return alone();
         }
         let smaller =
             |places: &mut dyn Iterator<Item = usize>| places.take_while(is_small).take(SMALL_PIECES_MAX).count();
@@ -166,17 +172,14 @@ impl Pieces {
         }
         let nothing_more_fits = end < self.pieces.len() && is_small(&end);
         let is_full = live * 4 >= bytes_max * 3 || nothing_more_fits;
-        if end - start > 1 && is_full || end - start >= SMALL_PIECES_MAX || self.is_mostly_dead(start..end) {
-            return Some(start..end);
-        }
-        self.is_mostly_dead(place..place + 1).then_some(place..place + 1)
-    }
-
-    fn is_mostly_dead(&self, places: Range<usize>) -> bool {
-        let (dead, bytes) = self.pieces[places]
+        let (dead, bytes) = self.pieces[start..end]
             .iter()
             .fold((0, 0), |(dead, bytes), piece| (dead + piece.dead_bytes, bytes + piece.bytes));
-        dead > 0 && dead * 2 >= bytes
+        let pays = dead > 0 && dead * 2 >= bytes;
+        if end - start > 1 && is_full || end - start >= SMALL_PIECES_MAX || pays {
+            return Some(start..end);
+        }
+        alone()
     }
 
     /// Asserts the invariants.

@@ -529,3 +529,22 @@ fn without_a_medium_the_newest_revision_is_durable() {
     store.put("a", "1");
     assert_eq!((store.engine.durable_revision(), store.engine.take_ready()), (2, None));
 }
+
+/// A lease that is kept alive writes a small note each time, which must not be read one by one for ever after.
+#[test]
+fn many_small_notes_are_written_anew() {
+    let mut store = Store::new();
+    store.grant(7, 60).expect("granted");
+    store.put_leased("a", "1", 7).expect("granted");
+    let mut most = 0;
+    for _ in 0..2_000 {
+        store.tick(10);
+        store.keep_alive(7).expect("granted");
+        store.flush();
+        most = most.max(store.blobs.len());
+    }
+    assert!((100..300).contains(&most), "{most} blobs");
+    compare_with_reopened(&store);
+    store.reopen();
+    assert_eq!(store.keys_of(7), ["a"]);
+}
