@@ -17,6 +17,8 @@ pub struct Step {
     pub needs: &'static [&'static Piece],
     /// Whether it needs the built package, too.
     pub needs_build: bool,
+    /// Whether it takes so long that it is run only when asked for by its name.
+    pub when_asked: bool,
     /// The check. An error is a failure.
     pub run: fn(&Project) -> Result<Outcome>,
 }
@@ -31,12 +33,20 @@ pub enum Outcome {
 
 /// All steps, quick and telling ones first.
 pub const STEPS: &[Step] = &[
-    Step { name: "fmt", about: "Rust is formatted", needs: &[&rust::RUSTFMT], needs_build: false, run: fmt },
+    Step {
+        name: "fmt",
+        about: "Rust is formatted",
+        needs: &[&rust::RUSTFMT],
+        needs_build: false,
+        when_asked: false,
+        run: fmt,
+    },
     Step {
         name: "clippy",
         about: "no lint in Rust, on the host and for wasm",
         needs: &[&rust::CLIPPY, &rust::WASM_TARGET],
         needs_build: false,
+        when_asked: false,
         run: clippy,
     },
     Step {
@@ -44,6 +54,7 @@ pub const STEPS: &[Step] = &[
         about: "the Rust tests, and the examples in the docs",
         needs: &[],
         needs_build: false,
+        when_asked: false,
         run: rust_tests,
     },
     Step {
@@ -51,6 +62,7 @@ pub const STEPS: &[Step] = &[
         about: "storage that stops, fails and is damaged at every point",
         needs: &[],
         needs_build: false,
+        when_asked: false,
         run: simulation,
     },
     Step {
@@ -58,6 +70,7 @@ pub const STEPS: &[Step] = &[
         about: "the binding's tests, in a headless browser",
         needs: &[&rust::WASM_TARGET, &rust::WASM_BINDGEN, &browser::CHROMIUM, &browser::CHROMEDRIVER],
         needs_build: false,
+        when_asked: false,
         run: wasm_tests,
     },
     Step {
@@ -65,6 +78,7 @@ pub const STEPS: &[Step] = &[
         about: "TypeScript is formatted and without lint",
         needs: &[&node::NODE, &node::NPM_PACKAGES],
         needs_build: false,
+        when_asked: false,
         run: lint,
     },
     Step {
@@ -72,6 +86,7 @@ pub const STEPS: &[Step] = &[
         about: "TypeScript is well typed: package, pages and tests",
         needs: build::NEEDS,
         needs_build: true,
+        when_asked: false,
         run: types,
     },
     Step {
@@ -79,6 +94,7 @@ pub const STEPS: &[Step] = &[
         about: "the npm package's tests",
         needs: build::NEEDS,
         needs_build: true,
+        when_asked: false,
         run: package_tests,
     },
     Step {
@@ -86,6 +102,7 @@ pub const STEPS: &[Step] = &[
         about: "the pages end to end, in a headless browser",
         needs: build::NEEDS_AND_BROWSER,
         needs_build: true,
+        when_asked: false,
         run: browser_tests,
     },
     Step {
@@ -93,6 +110,7 @@ pub const STEPS: &[Step] = &[
         about: "what a real etcd answered, through the npm package",
         needs: build::NEEDS_AND_BROWSER,
         needs_build: true,
+        when_asked: false,
         run: traces,
     },
     Step {
@@ -100,6 +118,7 @@ pub const STEPS: &[Step] = &[
         about: "dependencies: licences, sources and bans",
         needs: &[&rust::CARGO_DENY],
         needs_build: false,
+        when_asked: false,
         run: deny,
     },
     Step {
@@ -107,6 +126,7 @@ pub const STEPS: &[Step] = &[
         about: "dependencies: security advisories",
         needs: &[&rust::CARGO_DENY],
         needs_build: false,
+        when_asked: false,
         run: advisories::check,
     },
     Step {
@@ -114,6 +134,7 @@ pub const STEPS: &[Step] = &[
         about: "the package is within its size budget",
         needs: build::NEEDS,
         needs_build: true,
+        when_asked: false,
         run: package_sizes,
     },
 ];

@@ -23,7 +23,7 @@ Environment:
 /// Which steps are run.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The steps to run [default: all]
+    /// The steps to run [default: all but those that take long]
     #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(STEPS.iter().map(|step| step.name)))]
     names: Vec<String>,
     /// Print the names of the steps, with a line on each
@@ -34,10 +34,15 @@ pub struct Args {
 /// Runs the steps and prints what became of them; the last line is `N passed, N failed`.
 pub fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     if args.list {
-        STEPS.iter().for_each(|step| println!("{:<12}{}", step.name, step.about));
+        for Step { name, about, when_asked, .. } in STEPS {
+            println!("{name:<12}{about}{}", if *when_asked { " (only when asked for)" } else { "" });
+        }
         return Ok(ExitCode::SUCCESS);
     }
-    let asked = |step: &&Step| args.names.is_empty() || args.names.iter().any(|name| name == step.name);
+    let asked = |step: &&Step| match args.names.as_slice() {
+        [] => !step.when_asked,
+        names => names.iter().any(|name| name == step.name),
+    };
     let steps: Vec<&Step> = STEPS.iter().filter(asked).collect();
 
     let missing = set_up(project, &steps);
