@@ -75,9 +75,13 @@ export class Medium {
     }
   }
 
-  /** An engine that has read all there is, and is not started. `refused` is told of a blob that cannot be read. */
-  async recover(signal?: AbortSignal, refused?: (error: unknown) => void): Promise<Core> {
-    const core = newCore(this.adapter.maxBlobBytes, this.#maxBytes)
+  /**
+   * An engine that has read all there is, and is not started: in an instance of its own, or beside another engine that is
+   * to adopt it. `refused` is told of a blob that cannot be read.
+   */
+  async recover(how: { signal?: AbortSignal | undefined; refused?: (e: unknown) => void; beside?: Core } = {}) {
+    const { signal, refused, beside } = how
+    const core = beside?.beside(newIncarnation()) ?? newCore(this.adapter.maxBlobBytes, this.#maxBytes)
     try {
       const blobs = this.#handle.read()[Symbol.asyncIterator]()
       for (;;) {

@@ -53,7 +53,7 @@ async function claim(medium: Medium, sentinel: Sentinel | undefined, signal: Abo
   for (let retries = 0; ; retries++) {
     let core: Core | undefined
     try {
-      core = await medium.recover(signal)
+      core = await medium.recover({ signal })
       core.start()
       if (sentinel?.compare(core)) core.call((engine) => engine.renew(newIncarnation()))
       const opening = core.call((engine) => engine.takeReady())

@@ -106,15 +106,24 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
         this.#watchers.wake()
         this.emit('quota', { error })
       },
+      rebuilt: (error, revision) => {
+        this.#watchers.reopen(revision)
+        this.#resume()
+        this.emit('healed', { error })
+      },
+      deleted: () => sentinel?.accept(),
       failed: (error) => {
         this.#expiry.stop()
         this.report(error)
+        // Of a store that nothing else holds, nothing is left.
+        if (core.trap) {
+          this.#watchers.end(error)
+          this.close().catch(() => {})
+        }
       },
     })
     lock?.lost.then((error) => this.#persist.fail(error))
-    // What expired while the database was closed, and a compaction that was cut short.
-    this.#expire()
-    this.#background(this.#compactPhysically()).catch((e: unknown) => this.report(e))
+    this.#resume()
   }
 
   get revision(): number {
@@ -473,6 +482,12 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
     } catch (e) {
       this.report(e)
     }
+  }
+
+  /** What expired while the database was closed, and a compaction that was cut short. */
+  #resume(): void {
+    this.#expire()
+    this.#background(this.#compactPhysically()).catch((e: unknown) => this.report(e))
   }
 
   #background(work: Promise<void>): Promise<void> {

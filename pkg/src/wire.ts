@@ -418,7 +418,7 @@ export class Reader {
 
 // By bytes, not by a DataView: making one costs as much as the rest of a point read.
 
-function u32At(source: Uint8Array, at: number): number {
+export function u32At(source: Uint8Array, at: number): number {
   const [a, b, c, d] = [source[at], source[at + 1], source[at + 2], source[at + 3]] as [number, number, number, number]
   return (a | (b << 8) | (c << 16) | (d << 24)) >>> 0
 }

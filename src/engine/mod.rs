@@ -334,6 +334,11 @@ impl Engine {
         self.watchers.pending()
     }
 
+    /// Whether any watcher has something to take.
+    pub fn has_pending_watches(&self) -> bool {
+        self.watchers.has_pending()
+    }
+
     /// Takes what a watcher has not seen: whole revisions up to `up_to` (0: all), about `events_max` events at most, but
     /// at least one revision.
     ///

@@ -126,6 +126,12 @@ impl Engine {
         Ok(())
     }
 
+    /// Goes on behind `revision`, which an engine that is gone may have given to something that was not stored: so none
+    /// names two contents.
+    pub fn skip_to(&mut self, revision: u64) {
+        self.store.skip_to(revision);
+    }
+
     /// Begins another life of the store under this name (16 random bytes), where revisions may have been given twice
     /// without it: the medium is older than what was told as written. All of it is written again by the next [`Ready`].
     pub fn renew(&mut self, incarnation: [u8; 16]) {
