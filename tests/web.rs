@@ -74,7 +74,8 @@ struct Refused {
 }
 
 fn read(at: *const u8) -> Result<Option<Vec<u8>>, Refused> {
-    let bytes = |from: u32, length: u32| memory().subarray(from, from + length).to_vec();
+    // Copied out first: a Vec for it may let the memory grow, which detaches a view.
+    let bytes = |from: u32, length: u32| memory().slice(from, from + length).to_vec();
     let (at, head) = (at as u32, bytes(at as u32, 8));
     let word = |at: usize| u32::from_le_bytes(head[at..at + 4].try_into().expect("4 bytes"));
     let body = bytes(at + 8, word(4));
@@ -102,7 +103,8 @@ fn take_number(rest: &mut &[u8]) -> u64 {
 }
 
 fn take_bytes(rest: &mut &[u8]) -> Vec<u8> {
-    let (bytes, after) = rest.split_at(take_number(rest) as usize);
+    let length = take_number(rest) as usize;
+    let (bytes, after) = rest.split_at(length);
     *rest = after;
     bytes.to_vec()
 }
@@ -148,7 +150,7 @@ impl Calls for Engine {
 
     fn posted(&self) -> [f64; 5] {
         let board = self.board() as u32;
-        let bytes = memory().subarray(board, board + 40).to_vec();
+        let bytes = memory().slice(board, board + 40).to_vec();
         std::array::from_fn(|slot| f64::from_le_bytes(bytes[slot * 8..][..8].try_into().expect("8 bytes")))
     }
 }
