@@ -186,8 +186,17 @@ export class Engine {
     this.#take(this.#binding.persisted(through))
   }
 
-  backup(revision: number, history: boolean): Uint8Array {
-    return this.#given(this.#binding.backup(revision, history))
+  beginBackup(revision: number, history: boolean): Uint8Array {
+    return this.#given(this.#binding.beginBackup(revision, history))
+  }
+
+  /** The next portion; undefined at the end. */
+  readBackup(id: number): Uint8Array | undefined {
+    return this.#take(this.#binding.readBackup(id))
+  }
+
+  endBackup(id: number): boolean {
+    return this.#binding.endBackup(id)
   }
 
   restore(backup: Uint8Array, incarnation: Uint8Array): void {

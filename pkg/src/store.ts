@@ -268,8 +268,7 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
     const given = args.options(options, ['revision', 'history'], 'backup')
     const revision = args.natural(given.revision, 'revision')
     const history = given.history === undefined || args.flag(given.history, 'history')
-    const bytes = this.#core.call((engine) => engine.backup(revision, history))
-    return new StoreBackup(bytes, revision || this.revision)
+    return new StoreBackup({ core: this.#core, ended: () => this.#removeForgotten() }, revision, history)
   }
 
   async restore(source: ReadableStream<Uint8Array> | Uint8Array): Promise<void> {
@@ -465,9 +464,7 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
   /** What only the snapshot kept is removed in the background. */
   #release(revision: number): void {
     if (this.#closing) return
-    if (this.#core.call((engine) => engine.releaseSnapshot(revision))) {
-      this.#background(this.#compactPhysically()).catch((e: unknown) => this.report(e))
-    }
+    if (this.#core.call((engine) => engine.releaseSnapshot(revision))) this.#removeForgotten()
   }
 
   #armExpiry(): void {
@@ -487,6 +484,11 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
   /** What expired while the database was closed, and a compaction that was cut short. */
   #resume(): void {
     this.#expire()
+    this.#removeForgotten()
+  }
+
+  #removeForgotten(): void {
+    if (this.#closing) return
     this.#background(this.#compactPhysically()).catch((e: unknown) => this.report(e))
   }
 

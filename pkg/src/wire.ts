@@ -464,6 +464,17 @@ export function readLosses(source: Uint8Array): Loss[] {
   return r.list(() => ({ blob: r.text(), what: r.text(), fromRevision: r.u64(), toRevision: r.u64() }))
 }
 
+export interface BackupInfo {
+  id: number
+  size: number
+  revision: number
+}
+
+export function readBackupInfo(source: Uint8Array): BackupInfo {
+  const r = new Reader(source)
+  return { id: r.u32(), size: r.u64(), revision: r.u64() }
+}
+
 export function readLease(source: Uint8Array): LeaseInfo {
   const r = new Reader(source)
   return { id: r.i64(), ttlSeconds: r.u64(), remainingMs: Number(r.i64()), keys: r.list(() => r.bytes()) }

@@ -27,7 +27,7 @@ pub(crate) mod sealed;
 use crate::codec::{self, Encode};
 use crate::mvcc::{Revision, Store};
 
-pub(crate) use backup::restore_backup;
+pub(crate) use backup::{Backup, restore_backup};
 use blob::{HEADER_BYTES, Header, Stream, TAIL_OWN, blob_id};
 pub(crate) use note::Note;
 use pieces::{Piece, Pieces, SMALL_PIECES_MAX};

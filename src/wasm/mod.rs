@@ -219,10 +219,22 @@ impl Engine {
         self.answer.give_some(Ok(self.engine.take_ready()))
     }
 
-    /// Everything at a revision, in bytes that `restore` takes.
-    pub fn backup(&mut self, revision: f64, history: bool) -> *const u8 {
-        let bytes = number(revision).and_then(|revision| self.engine.backup(revision, history));
-        self.answer.give_bytes(bytes.as_ref().map(|bytes| Some(&bytes[..])))
+    /// Begins a backup; gives a `BackupInfo`.
+    #[wasm_bindgen(js_name = beginBackup)]
+    pub fn begin_backup(&mut self, revision: f64, history: bool) -> *const u8 {
+        self.answer.give(number(revision).and_then(|revision| self.engine.begin_backup(revision, history)))
+    }
+
+    /// The next portion of a backup: bytes that all together are what `restore` takes.
+    #[wasm_bindgen(js_name = readBackup)]
+    pub fn read_backup(&mut self, id: u32) -> *const u8 {
+        self.answer.give_bytes(self.engine.read_backup(id).as_ref().map(|portion| portion.as_deref()))
+    }
+
+    /// Ends a backup before its end.
+    #[wasm_bindgen(js_name = endBackup)]
+    pub fn end_backup(&mut self, id: u32) -> bool {
+        self.engine.end_backup(id)
     }
 
     /// Replaces everything by a backup: 16 random bytes that name the new life of the store, and the backup's.
