@@ -360,10 +360,12 @@ describe('a storage that gives no answer', () => {
     fakeTime()
     const never = new Promise<void>(() => {})
     const code = codeOf(() => openStore({ storage: changed(memory(), () => ({ write: () => never })) }))
+    // The first opening was waited for without an end, when all later ones were not.
+    const opening = codeOf(() => openStore({ storage: { ...memory(), open: () => never as Promise<never> } }))
     const store = await openStore({ storage: changed(memory(), () => ({ close: () => never })) })
     const closed = store.close()
     await vi.advanceTimersByTimeAsync(60_000)
-    expect([await code, await closed]).toEqual(['STORAGE_LOST', undefined])
+    expect([await code, await opening, await closed]).toEqual(['STORAGE_LOST', 'STORAGE_LOST', undefined])
   })
 })
 

@@ -17,7 +17,7 @@ const compactedEach = 60
 
 /** What the transaction says that makes this revision. */
 export function writeOf(revision: number): TxnOp<string>[] {
-  const put = (key: number, part: number): TxnOp<string> => ({ put: [`${prefix}${key}`, valueOf(revision, part)] })
+  const put = (key: number, part: number): TxnOp<string> => ({ put: [`${prefix}${key}`, textOf(revision, part)] })
   const ops = [put(revision % single, 0)]
   if (revision % 3 === 0) ops.push(put(single + (revision % paired), 1))
   if (revision % 5 === 0) ops.push({ delete: `${prefix}${(revision * 7 + 1) % single}` })
@@ -26,7 +26,7 @@ export function writeOf(revision: number): TxnOp<string>[] {
 }
 
 /** Mostly short; now and then larger than a blob of any storage. */
-function valueOf(revision: number, part: number): string {
+function textOf(revision: number, part: number): string {
   const length = 20 + ((revision * 7919 + part) % (revision % 40 === 0 ? 150_000 : 1500))
   return `${revision}.${part};`.repeat(length / 4).slice(0, length)
 }
@@ -106,8 +106,10 @@ function written(change: Change<string>): string {
 function compareState(store: Store<string>, revision: number, present: Map<string, string>): void {
   const entries = store.list({ prefix }, { revision }).toArray()
   const wrong = entries.find(({ key, value }) => present.get(key) !== value)
-  if (wrong) throw new Error(`at ${revision} ${wrong.key} is ${short(wrong.value)}, not ${short(present.get(wrong.key))}`)
-  if (entries.length !== present.size) throw new Error(`at ${revision} there are ${entries.length} of ${present.size} keys`)
+  if (wrong)
+    throw new Error(`at ${revision} ${wrong.key} is ${short(wrong.value)}, not ${short(present.get(wrong.key))}`)
+  if (entries.length !== present.size)
+    throw new Error(`at ${revision} there are ${entries.length} of ${present.size} keys`)
 }
 
 function short(text: string | undefined): string {

@@ -21,30 +21,35 @@ export async function compiledStory(): Promise<string> {
 export class Tally {
   readonly #kills: number
   readonly #killed = new Map<Durability, number>()
+  /** Kills of a life that was told of something that it had written. */
+  #writing = 0
+  /** The highest revision that has to be there. */
+  #least = 1
   #acknowledged = 0
-  #compared = 0
   /** Revisions that nobody was told of and that are there: the process ended between the two. */
   #untold = 0
-  /** Kills that came behind at least one acknowledgement. */
-  #writing = 0
-  #revision = 1
+  #compared = 0
 
   constructor(kills: number) {
     this.#kills = kills
   }
 
-  /** `acknowledged`: the highest revision that the harness has heard of, 0 for none. */
-  add(durability: Durability, acknowledged: number, { revision, compared }: Found): void {
-    const before = this.#revision
-    // What one visit has found no later one may miss.
-    const least = Math.max(acknowledged, before)
-    if (revision < least) throw new Error(`seed ${seed}: revision ${least} is lost, ${revision} is there (${durability})`)
+  /** A life has ended. `acknowledged`: the highest revision that the harness has heard of, 0 for none. */
+  killed(durability: Durability, acknowledged: number): void {
     this.#killed.set(durability, (this.#killed.get(durability) ?? 0) + 1)
-    if (acknowledged > before) this.#writing++
-    this.#acknowledged += Math.max(0, acknowledged - before)
-    this.#untold += revision - least
+    if (acknowledged <= this.#least) return
+    this.#writing++
+    this.#acknowledged += acknowledged - this.#least
+    this.#least = acknowledged
+  }
+
+  /** The next life has opened it. */
+  found({ revision, compared }: Found): void {
+    if (revision < this.#least) throw new Error(`seed ${seed}: ${this.#least} was acknowledged, ${revision} is there`)
+    this.#untold += revision - this.#least
     this.#compared += compared
-    this.#revision = revision
+    // What one has found no later one may miss.
+    this.#least = revision
   }
 
   /** Asserts that it was worth it: most were killed in the middle of writing. */
@@ -56,6 +61,7 @@ export class Tally {
 
   toString(): string {
     const killed = [...this.#killed].map(([durability, count]) => `${count} ${durability}`).join(', ')
-    return `killed ${killed}; ${this.#acknowledged} acknowledged, 0 lost; ${this.#untold} more were there; ${this.#compared} revisions compared`
+    const found = `${this.#acknowledged} revisions acknowledged, 0 lost; ${this.#untold} more were there`
+    return `killed ${killed}; ${found}; ${this.#compared} compared`
   }
 }
