@@ -61,21 +61,44 @@ async function connect(name: string, signal: AbortSignal | undefined): Promise<D
 }
 
 async function openDatabase(name: string): Promise<Database> {
+  let isWiped = false
   try {
-    return await openDB<Schema>(name, 1, {
-      upgrade(db) {
+    const db = await openDB<Schema>(name, 1, {
+      upgrade(db, _from, _to, _tx, event) {
         db.createObjectStore('blobs')
         db.createObjectStore('meta')
+        isWiped = (event as { dataLoss?: string }).dataLoss === 'total'
       },
       // Someone deletes the database: they must not wait for this tab. The next write fails and says so.
       blocking: (_from, _to, event) => (event.target as IDBDatabase).close(),
     })
+    if (!isWiped || hasSentinel()) return db
+    db.close()
   } catch (e) {
-    if (e instanceof Error && e.name === 'VersionError') {
-      throw new RevkvError('UNSUPPORTED_FORMAT', `"${name}" was made by something newer.`, { cause: e })
-    }
-    throw storageError(e)
+    throw openingError(name, e)
   }
+  const advice = 'Opening it again begins anew.'
+  throw new RevkvError('EVICTED', `The browser found its files damaged and wiped "${name}". ${advice}`)
+}
+
+/**
+ * Chromium says of a database that it makes in the place of a damaged one that all is lost, once, whether this one was
+ * among those or not. In a page the sentinel knows better; where there is none, it is all that is ever said.
+ */
+function hasSentinel(): boolean {
+  return typeof document !== 'undefined'
+}
+
+function openingError(name: string, e: unknown): RevkvError {
+  if (e instanceof Error && e.name === 'VersionError') {
+    return new RevkvError('UNSUPPORTED_FORMAT', `"${name}" was made by something newer.`, { cause: e })
+  }
+  if (e instanceof Error && e.name === 'UnknownError') {
+    // A file that all databases of the origin need is gone or damaged; not even deleting them works then.
+    const advice = 'If that stays so, only clearing the data of this site helps; what it held is lost.'
+    return new RevkvError('STORAGE_LOST', `The browser cannot open its database "${name}". ${advice}`, { cause: e })
+  }
+  return storageError(e)
 }
 
 /** The connection, or nothing when it takes too long; one that comes too late is closed again. */
