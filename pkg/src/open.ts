@@ -59,7 +59,14 @@ async function claim(medium: Medium, sentinel: Sentinel | undefined, signal: Abo
       const opening = core.call((engine) => engine.takeReady())
       if (opening) {
         const { through, ...batch } = readReady(opening)
-        await medium.write(batch, 'relaxed')
+        try {
+          await medium.write(batch, 'relaxed')
+        } catch (e) {
+          if (!RevkvError.is(e) || e.code !== 'QUOTA_EXCEEDED') throw e
+          core.free()
+          core = undefined
+          return await unclaimed(medium, sentinel, signal)
+        }
         core.call((engine) => engine.persisted(through))
       }
       signal?.throwIfAborted()
@@ -68,5 +75,26 @@ async function claim(medium: Medium, sentinel: Sentinel | undefined, signal: Abo
       core?.free()
       if (retries === claimRetriesMax || !RevkvError.is(e) || e.code !== 'NOT_LEADER') throw e
     }
+  }
+}
+
+/**
+ * An engine that holds all there is, of a storage without room for a claim. It can be read and backed up; its first write
+ * claims the storage, once there is room, and is refused like one of a deposed writer if another has written since.
+ */
+async function unclaimed(
+  medium: Medium,
+  sentinel: Sentinel | undefined,
+  signal: AbortSignal | undefined,
+): Promise<Core> {
+  await medium.reopen()
+  const core = await medium.recover(signal)
+  try {
+    core.start()
+    if (sentinel?.compare(core)) core.call((engine) => engine.renew(newIncarnation()))
+    return core
+  } catch (e) {
+    core.free()
+    throw e
   }
 }
