@@ -62,10 +62,10 @@ async function claim(medium: Medium, sentinel: Sentinel | undefined, signal: Abo
         try {
           await medium.write(batch, 'relaxed')
         } catch (e) {
-          if (!RevkvError.is(e) || e.code !== 'QUOTA_EXCEEDED') throw e
-          core.free()
-          core = undefined
-          return await unclaimed(medium, sentinel, signal)
+          const isFull = RevkvError.is(e) && e.code === 'QUOTA_EXCEEDED'
+          if (!isFull || core.call((engine) => engine.revision) === 1) throw e
+          await unclaimed(core, medium, sentinel, signal)
+          return core
         }
         core.call((engine) => engine.persisted(through))
       }
@@ -79,22 +79,17 @@ async function claim(medium: Medium, sentinel: Sentinel | undefined, signal: Abo
 }
 
 /**
- * An engine that holds all there is, of a storage without room for a claim. It can be read and backed up; its first write
+ * There is no room for a claim: the engine goes back to what is stored, and can be read and backed up. Its first write
  * claims the storage, once there is room, and is refused like one of a deposed writer if another has written since.
  */
 async function unclaimed(
+  core: Core,
   medium: Medium,
   sentinel: Sentinel | undefined,
   signal: AbortSignal | undefined,
-): Promise<Core> {
+): Promise<void> {
   await medium.reopen()
-  const core = await medium.recover(signal)
-  try {
-    core.start()
-    if (sentinel?.compare(core)) core.call((engine) => engine.renew(newIncarnation()))
-    return core
-  } catch (e) {
-    core.free()
-    throw e
-  }
+  const found = (await medium.recover(signal)).start()
+  core.adopt(found, (engine, found) => engine.rewind(found))
+  if (sentinel?.compare(core)) core.call((engine) => engine.renew(newIncarnation()))
 }
