@@ -3,6 +3,8 @@
 //   mark  00000007.log  00000008.log  00000009.log
 //          oldest                      is written to
 //
+// Beside them may lie "spare", which holds nothing: it is the room for deletions when there is no other.
+//
 // Space is taken back from the oldest end only. When less than half of the log is of use, each write copies some of the
 // oldest segment's live blobs to the new end first, and a segment without live blobs is removed. Why the oldest, and not
 // the emptiest? A deletion has to be kept for as long as an older segment holds the blob; so it may go with the oldest.
