@@ -170,6 +170,9 @@ impl Engine {
         }
         let (revision, kept) = (self.store.current(), found.store.current());
         (self.store, self.lessor, self.journal) = (found.store, found.lessor, found.journal);
+        if let Some(journal) = &mut self.journal {
+            journal.spare();
+        }
         self.store.skip_to(revision);
         self.backups.clear();
         self.watchers.rewind(kept);
