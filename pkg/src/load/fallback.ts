@@ -7,15 +7,9 @@ import { isPolicy } from './compile.js'
 export async function fallBack(error: unknown): Promise<WebAssembly.Module> {
   // What the policy forbids of the file it forbids of the copy.
   if (isPolicy(error)) throw error
-  const engine = await import('./inlined.js').then(
-    ({ compileInlined }) => compileInlined(),
+  const inlined = await import('./inlined.js').catch(() => {
     // No chunk either: then it is what became of the file that helps.
-    () => Promise.reject(error),
-  )
-  const reason = error instanceof Error ? error.message : String(error)
-  console.warn(
-    `revkv: the engine's file could not be had (${reason}), so it was taken from the JavaScript, a larger download. ` +
-      "Serve revkv.wasm beside the package's modules, or give `open` the option `wasm` with its address.",
-  )
-  return engine
+    throw error
+  })
+  return inlined.compileInlined()
 }

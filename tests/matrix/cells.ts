@@ -1,0 +1,269 @@
+// The cells of the matrix: an app, and one way of running it. Each visits twice, with a new page or a new process for the
+// second time, and says what it saw.
+import { deepStrictEqual } from 'node:assert'
+import { existsSync, readdirSync } from 'node:fs'
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import type { App } from './app.js'
+import { type Browser, type Engine, freePort, openFirefox, serving, type Visit } from './browsers.js'
+
+export interface Cell {
+  /** The folder in apps/. */
+  readonly app: string
+  /** What it is an app of: the package that has the version, and its name. */
+  readonly of?: readonly [module: string, name: string]
+  /** How it is run. */
+  readonly how: string
+  /** Among those that `cargo xtask test` runs unasked: one of each kind, all of them together under a minute. */
+  readonly quick?: true
+  run(app: App, world: World): Promise<Seen>
+}
+
+export interface World {
+  chromium(): Promise<Browser>
+}
+
+/** What a run has shown, beside the lines that are the same in all of them. */
+export interface Seen {
+  /** What ran it, where that is not a package of the app. */
+  readonly by?: string
+  readonly storage: string
+  readonly engine?: Engine
+}
+
+/** The lines of the n-th visit to one storage. */
+function nth(n: number): string[] {
+  return [
+    `opened at revision ${n}: ${n - 1 || 'no'} visits`,
+    `put at revision ${n + 1}: ${n} visits`,
+    `opened again at revision ${n + 1}: ${n} visits`,
+    'at revision 2: 1 visits',
+  ]
+}
+
+/** The lines of a visit among all that a program has printed. */
+function linesIn(printed: string): string[] {
+  return [...printed.matchAll(/^revkv: (.*)$/gm)].map(([, line = '']) => line)
+}
+
+/** Two visits by programs that keep their store in files, in the folder `data`. */
+async function onFiles(app: App, first: () => Promise<string>, second = first): Promise<Seen> {
+  await app.clear('data')
+  deepStrictEqual(linesIn(await first()), nth(1))
+  deepStrictEqual(linesIn(await second()), nth(2))
+  return { storage: 'files' }
+}
+
+/** Two visits to one page, which keeps its store in IndexedDB. */
+async function inPages(browser: Browser, url: string, expected: Engine = 'its file'): Promise<Seen> {
+  const visits: Visit[] = [await browser.visit(url), await browser.visit(url)]
+  deepStrictEqual(
+    visits.map(({ lines }) => lines),
+    [nth(1), nth(2)],
+  )
+  deepStrictEqual([...new Set(visits.map(({ engine }) => engine))], [expected])
+  return { by: browser.version, storage: 'IndexedDB', engine: expected }
+}
+
+/** Builds, and visits what the build has left in dist/; its page is ours, with `script` in it, where the build makes none. */
+function built(build: (app: App) => Promise<unknown>, script?: string, engine?: Engine): Cell['run'] {
+  return async (app, world) => {
+    await app.clear('dist')
+    await build(app)
+    if (script !== undefined) {
+      const page = await readFile(app.path('index.html'), 'utf8')
+      await writeFile(app.path('dist/index.html'), page.replace('./page.js', script))
+    }
+    return serving(app.path('dist'), async (url) => inPages(await world.chromium(), url, engine))
+  }
+}
+
+const viteDev =
+  (engine: Engine): Cell['run'] =>
+  async (app, world) => {
+    await app.clear('node_modules/.vite')
+    const port = await freePort()
+    const server = app.start('vite', ['--host', '127.0.0.1', '--port', port, '--strictPort'])
+    try {
+      await server.prints(/ready in/, 60_000)
+      return await inPages(await world.chromium(), `http://127.0.0.1:${port}/`, engine)
+    } finally {
+      await server.stop()
+    }
+  }
+
+const viteBuild = built((app) => app.run('vite', ['build', '--base', './']))
+
+const webpackBuild = (program: string) =>
+  built((app) => app.run(program, ['build', '--mode', 'production', '--entry', './page.js']), './main.js')
+
+const esbuild = (app: App, ...more: string[]) =>
+  app.run('esbuild', ['page.js', '--bundle', '--format=esm', '--minify', '--outdir=dist', ...more])
+
+/** Next's build by webpack fails on any route of the edge runtime, whatever is in it, so there it is left out. */
+const nextBuild =
+  (bundler: string, routes: string[]): Cell['run'] =>
+  async (app, world) => {
+    const environment = { NEXT_TELEMETRY_DISABLED: '1' }
+    await app.clear('.next')
+    if (!routes.includes('edge')) await app.clear('app/edge')
+    await app.run('next', ['build', bundler], environment, 240_000)
+    const port = await freePort()
+    const server = app.start('next', ['start', '--hostname', '127.0.0.1', '--port', port], environment)
+    const url = `http://127.0.0.1:${port}/`
+    try {
+      await server.prints(/Ready in/, 60_000)
+      const rendered = await (await fetch(url)).text()
+      if (!rendered.includes('<output>')) throw new Error(`the page is not rendered on the server: ${rendered}`)
+      for (const route of routes) {
+        const answer = await (await fetch(`${url}${route}`)).text()
+        deepStrictEqual(linesIn(answer), nth(1), `${route}: ${answer}\n${server.printed()}`)
+      }
+      return await inPages(await world.chromium(), url)
+    } finally {
+      await server.stop()
+    }
+  }
+
+/** Serves the worker with the pinned workerd, while `work` is under way. */
+async function inWorkerd<T>(app: App, work: (url: string) => Promise<T>): Promise<T> {
+  const server = app.start(binaryOf(app, '@cloudflare', 'workerd'), ['serve', '--control-fd=3', 'config.capnp'])
+  try {
+    const [, port] = await server.prints(/"port":(\d+)/, 30_000)
+    return await work(`http://127.0.0.1:${port}/`)
+  } finally {
+    // No farewell: what is there afterwards was stored.
+    await server.stop()
+  }
+}
+
+const workerd: Cell['run'] = async (app) => {
+  await app.clear('objects', 'dist')
+  await mkdir(app.path('objects'))
+  const conditions = '--conditions=workerd,worker,browser'
+  const external = ['--external:cloudflare:*', '--external:./revkv.wasm']
+  await app.run('esbuild', ['worker.js', '--bundle', '--format=esm', '--outdir=dist', conditions, ...external])
+  const visit = (path: string) => inWorkerd(app, async (url) => linesIn(await (await fetch(`${url}${path}`)).text()))
+  deepStrictEqual(await visit('worker'), nth(1))
+  deepStrictEqual([await visit('object'), await visit('object')], [nth(1), nth(2)])
+  return { storage: 'memory in a Worker, a Durable Object' }
+}
+
+/** The program itself, in the package that is for this machine; what npm has on the PATH is a script that looks for it. */
+function binaryOf(app: App, scope: string, name: string): string {
+  const folder = app.path('node_modules', scope)
+  const found = readdirSync(folder).map((machine) => `${folder}/${machine}/bin/${name}`)
+  return found.find(existsSync) ?? name
+}
+
+export const cells: readonly Cell[] = [
+  {
+    app: 'node',
+    how: 'import, then require',
+    quick: true,
+    run: async (app) => ({
+      by: `Node ${process.versions.node}`,
+      ...(await onFiles(
+        app,
+        () => app.run('node', ['visit.js']),
+        () => app.run('node', ['visit.cjs']),
+      )),
+    }),
+  },
+  {
+    app: 'page',
+    how: 'a script of type module, with an import map',
+    quick: true,
+    run: (app, world) => serving(app.folder, async (url) => inPages(await world.chromium(), `${url}plain.html`)),
+  },
+  {
+    app: 'esbuild',
+    of: ['esbuild', 'esbuild'],
+    how: 'build',
+    quick: true,
+    run: built((app) => esbuild(app), './page.js', 'the JavaScript'),
+  },
+  {
+    app: 'esbuild',
+    of: ['esbuild', 'esbuild'],
+    how: 'build with splitting, revkv.wasm copied beside it',
+    quick: true,
+    run: built(async (app) => {
+      await esbuild(app, '--splitting')
+      await copyFile(app.path('node_modules/revkv/dist/revkv.wasm'), app.path('dist/revkv.wasm'))
+    }, './page.js'),
+  },
+  { app: 'vite8', of: ['vite', 'Vite'], how: 'build', quick: true, run: viteBuild },
+  { app: 'workerd', of: ['workerd', 'workerd'], how: 'killed after each visit', quick: true, run: workerd },
+  { app: 'vite8', of: ['vite', 'Vite'], how: 'dev server', run: viteDev('its file') },
+  { app: 'vite7', of: ['vite', 'Vite'], how: 'build', run: viteBuild },
+  { app: 'vite7', of: ['vite', 'Vite'], how: 'dev server', run: viteDev('the JavaScript') },
+  { app: 'webpack', of: ['webpack', 'webpack'], how: 'build', run: webpackBuild('webpack') },
+  { app: 'rspack', of: ['@rspack/core', 'Rspack'], how: 'build', run: webpackBuild('rspack') },
+  {
+    app: 'next',
+    of: ['next', 'Next.js'],
+    how: 'build and start by Turbopack: page, route, edge route',
+    run: nextBuild('--turbopack', ['server', 'edge']),
+  },
+  {
+    app: 'next',
+    of: ['next', 'Next.js'],
+    how: 'build and start by webpack: page, route',
+    run: nextBuild('--webpack', ['server']),
+  },
+  {
+    app: 'vitest',
+    of: ['vitest', 'Vitest'],
+    how: 'a test',
+    run: (app) => onFiles(app, () => app.run('vitest', ['run'])),
+  },
+  {
+    app: 'jest',
+    of: ['jest', 'Jest'],
+    how: 'a test, with --experimental-vm-modules',
+    run: (app) => onFiles(app, () => app.run('jest', [], { NODE_OPTIONS: '--experimental-vm-modules' })),
+  },
+  {
+    app: 'bun',
+    of: ['bun', 'Bun'],
+    how: 'run',
+    run: (app) => onFiles(app, () => app.run(binaryOf(app, '@oven', 'bun'), ['visit.js'])),
+  },
+  {
+    app: 'bun',
+    of: ['bun', 'Bun'],
+    how: 'build --compile, the program alone',
+    run: async (app) => {
+      await app.run(binaryOf(app, '@oven', 'bun'), ['build', '--compile', 'visit.js', '--outfile', 'alone/visit'])
+      return onFiles(app, () => app.run(app.path('alone/visit'), []))
+    },
+  },
+  {
+    app: 'deno',
+    of: ['deno', 'Deno'],
+    how: 'run, with permission to read and write',
+    run: (app) =>
+      onFiles(app, () => app.run('deno', ['run', '--no-prompt', '--allow-read', '--allow-write', 'visit.js'])),
+  },
+  {
+    app: 'deno',
+    of: ['deno', 'Deno'],
+    how: 'run, without any permission',
+    run: async (app) => {
+      deepStrictEqual(linesIn(await app.run('deno', ['run', '--no-prompt', 'forgetful.js'])), nth(1))
+      return { storage: 'memory' }
+    },
+  },
+  {
+    app: 'firefox',
+    how: 'a script of type module, with an import map',
+    run: async (app) => {
+      const firefox = await openFirefox(app)
+      try {
+        return await serving(app.folder, (url) => inPages(firefox, `${url}plain.html`))
+      } finally {
+        await firefox.close()
+      }
+    },
+  },
+]
