@@ -53,27 +53,32 @@ async function onFiles(app: App, first: () => Promise<string>, second = first): 
   return { storage: 'files' }
 }
 
-/** Two visits to one page, which keeps its store in IndexedDB. */
-async function inPages(browser: Browser, url: string, expected: Engine = 'its file'): Promise<Seen> {
+/** Two visits to one page. */
+async function inPages(
+  browser: Browser,
+  url: string,
+  expected: Engine = 'its file',
+  storage = 'IndexedDB',
+): Promise<Seen> {
   const visits: Visit[] = [await browser.visit(url), await browser.visit(url)]
   deepStrictEqual(
     visits.map(({ lines }) => lines),
     [nth(1), nth(2)],
   )
   deepStrictEqual([...new Set(visits.map(({ engine }) => engine))], [expected])
-  return { by: browser.version, storage: 'IndexedDB', engine: expected }
+  return { by: browser.version, storage, engine: expected }
 }
 
 /** Builds, and visits what the build has left in dist/; its page is ours, with `script` in it, where the build makes none. */
-function built(build: (app: App) => Promise<unknown>, script?: string, engine?: Engine): Cell['run'] {
+function built(build: (app: App) => Promise<unknown>, script?: string, engine?: Engine, storage?: string): Cell['run'] {
   return async (app, world) => {
     await app.clear('dist')
     await build(app)
     if (script !== undefined) {
       const page = await readFile(app.path('index.html'), 'utf8')
-      await writeFile(app.path('dist/index.html'), page.replace('./page.js', script))
+      await writeFile(app.path('dist/index.html'), page.replace(/src="[^"]*"/, `src="${script}"`))
     }
-    return serving(app.path('dist'), async (url) => inPages(await world.chromium(), url, engine))
+    return serving(app.path('dist'), async (url) => inPages(await world.chromium(), url, engine, storage))
   }
 }
 
@@ -93,8 +98,27 @@ const viteDev =
 
 const viteBuild = built((app) => app.run('vite', ['build', '--base', './']))
 
-const webpackBuild = (program: string) =>
-  built((app) => app.run(program, ['build', '--mode', 'production', '--entry', './page.js']), './main.js')
+const webpackBuild = (program: string, script = './page.js', storage?: string) =>
+  built(
+    (app) => app.run(program, ['build', '--mode', 'production', '--entry', script]),
+    './main.js',
+    undefined,
+    storage,
+  )
+
+/** Vite 7 makes one file of a worker, and refuses to where something is imported only when it is needed. */
+const viteWorker = (entry: 'revkv' | 'revkv/inline', engine: Engine) =>
+  built(
+    async (app) => {
+      await copyFile(app.path('opfs.html'), app.path('index.html'))
+      const worker = app.path('opfs-worker.js')
+      await writeFile(worker, (await readFile(worker, 'utf8')).replace("'revkv'", `'${entry}'`))
+      await app.run('vite', ['build', '--base', './'])
+    },
+    undefined,
+    engine,
+    'OPFS',
+  )
 
 const esbuild = (app: App, ...more: string[]) =>
   app.run('esbuild', ['page.js', '--bundle', '--format=esm', '--minify', '--outdir=dist', ...more])
@@ -208,7 +232,7 @@ export const cells: readonly Cell[] = [
     of: ['esbuild', 'esbuild'],
     how: 'build',
     quick: true,
-    run: built((app) => esbuild(app), './page.js', 'the JavaScript'),
+    run: built((app) => esbuild(app), './page.js', 'the JavaScript, with a hint'),
   },
   {
     app: 'esbuild',
@@ -223,9 +247,27 @@ export const cells: readonly Cell[] = [
   { app: 'vite8', of: ['vite', 'Vite'], how: 'build', quick: true, run: viteBuild },
   { app: 'workerd', of: ['workerd', 'workerd'], how: 'killed after each visit', quick: true, run: workerd },
   { app: 'vite8', of: ['vite', 'Vite'], how: 'dev server', run: viteDev('its file') },
+  {
+    app: 'vite8',
+    of: ['vite', 'Vite'],
+    how: 'build, a worker on OPFS',
+    run: viteWorker('revkv', 'its file'),
+  },
   { app: 'vite7', of: ['vite', 'Vite'], how: 'build', run: viteBuild },
-  { app: 'vite7', of: ['vite', 'Vite'], how: 'dev server', run: viteDev('the JavaScript') },
+  { app: 'vite7', of: ['vite', 'Vite'], how: 'dev server', run: viteDev('the JavaScript, with a hint') },
+  {
+    app: 'vite7',
+    of: ['vite', 'Vite'],
+    how: 'build, a worker on OPFS with revkv/inline',
+    run: viteWorker('revkv/inline', 'the JavaScript'),
+  },
   { app: 'webpack', of: ['webpack', 'webpack'], how: 'build', run: webpackBuild('webpack') },
+  {
+    app: 'webpack',
+    of: ['webpack', 'webpack'],
+    how: 'build, a worker on OPFS',
+    run: webpackBuild('webpack', './opfs.js', 'OPFS'),
+  },
   { app: 'rspack', of: ['@rspack/core', 'Rspack'], how: 'build', run: webpackBuild('rspack') },
   { app: 'wrangler', of: ['wrangler', 'wrangler'], how: 'dev, killed after each visit', run: wrangler },
   {
