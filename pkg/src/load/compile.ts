@@ -10,15 +10,11 @@ let compiled: Promise<WebAssembly.Module> | undefined
 
 /** The compiled engine. A failure is not kept: the next call tries again, with what it is given. */
 export function compile(source: Source | Find): Promise<WebAssembly.Module> {
-  const attempt = async () => {
-    try {
-      return await (typeof source === 'function' ? source() : compileSource(source))
-    } catch (e) {
-      compiled = undefined
-      throw loadError(e)
-    }
-  }
-  compiled ??= attempt()
+  const attempt = async () => (typeof source === 'function' ? source() : compileSource(source))
+  compiled ??= attempt().catch((e: unknown) => {
+    compiled = undefined
+    throw loadError(e)
+  })
   return compiled
 }
 
