@@ -79,4 +79,5 @@ async function main(): Promise<number> {
   return failures.length === 0 ? 0 : 1
 }
 
-process.exitCode = await main()
+// A cell that took too long may still have something under way.
+process.exit(await main())

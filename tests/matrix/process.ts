@@ -10,6 +10,11 @@ export interface Command {
   readonly environment?: Record<string, string>
 }
 
+/** What is under way. It is in groups of its own, so nobody else ends it when this process ends, or is told to. */
+const running = new Set<ChildProcess>()
+process.on('exit', () => running.forEach(kill))
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+
 /** Runs it to its end; gives what it printed, and fails with that where it fails or takes longer. */
 export async function run(command: Command, timeoutMs: number): Promise<string> {
   const child = start(command)
@@ -39,6 +44,8 @@ export function start(command: Command): Running {
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
     detached: true,
   })
+  running.add(child)
+  child.once('close', () => running.delete(child))
   let text = ''
   const heard = new Set<() => void>()
   for (const stream of child.stdio.slice(1)) {
