@@ -2,10 +2,8 @@
 
 // @ts-expect-error: a module of the platform's
 import { DurableObject } from 'cloudflare:workers'
-// @ts-expect-error: the compiled engine, named in the configuration
-import wasm from 'revkv.wasm'
 import { storageConformance } from '../../src/conformance/index.js'
-import { open, RevkvError } from '../../src/index.js'
+import { open, RevkvError } from '../../src/entry/workerd.js'
 import { type DurableObjectStorage, durableObject } from '../../src/storage/durable-object.js'
 
 type Act = (storage: DurableObjectStorage, given: string) => Promise<unknown>
@@ -22,7 +20,7 @@ const acts: Record<string, Act> = {
 
   /** Opens a store, says what is in it, writes to it, and leaves it open for whatever comes. */
   async visit(storage, value) {
-    const store = await open<string>({ name: 'visits', storage: durableObject(storage), wasm })
+    const store = await open<string>({ name: 'visits', storage: durableObject(storage) })
     const found = store.history({ prefix: 'visit' }).map((change) => change.type === 'put' && change.entry.value)
     const { revision } = await store.put('visit', value)
     await store.put('large', 'x'.repeat(300_000))
@@ -30,11 +28,11 @@ const acts: Record<string, Act> = {
   },
 
   async compact(storage) {
-    const store = await open<string>({ name: 'visits', storage: durableObject(storage), wasm })
+    const store = await open<string>({ name: 'visits', storage: durableObject(storage) })
     await store.compact(store.revision)
     const { revision } = store
     await store.close()
-    const again = await open<string>({ name: 'visits', storage: durableObject(storage), wasm })
+    const again = await open<string>({ name: 'visits', storage: durableObject(storage) })
     return [again.revision === revision, again.get('visit'), again.get('large')?.length]
   },
 
