@@ -11,7 +11,27 @@ import { build } from 'esbuild'
 const root = dirname(fileURLToPath(import.meta.url))
 const dist = join(root, 'dist')
 const storages = ['memory', 'indexeddb', 'file', 'opfs', 'durable-object', 'level']
-const entries = ['index', 'salvage', ...storages.map((storage) => `storage/${storage}`), 'conformance/index']
+/** What package.json exports, by its name in dist, and where its source is. */
+const entries = {
+  index: 'index',
+  'index.node': 'entry/node',
+  'index.workerd': 'entry/workerd',
+  'index.edge': 'entry/edge',
+  inline: 'entry/inline',
+  slim: 'entry/slim',
+  salvage: 'entry/salvage-browser',
+  'salvage.node': 'entry/salvage-node',
+  'salvage.workerd': 'entry/salvage-workerd',
+  'salvage.edge': 'entry/salvage-edge',
+  ...Object.fromEntries(storages.map((storage) => [`storage/${storage}`, `storage/${storage}`])),
+  'conformance/index': 'conformance/index',
+}
+
+/** The engine as a module is the platform's to resolve, beside the chunk that imports it. */
+const leftAsItIs = {
+  name: 'left as it is',
+  setup: (build) => build.onResolve({ filter: /^\.\/revkv\.wasm/ }, ({ path }) => ({ path, external: true })),
+}
 
 await bundle()
 declare()
@@ -24,9 +44,8 @@ async function bundle() {
   mkdirSync(dist)
   await build({
     absWorkingDir: root,
-    entryPoints: entries.map((entry) => `src/${entry}.ts`),
+    entryPoints: Object.entries(entries).map(([out, source]) => ({ in: `src/${source}.ts`, out })),
     outdir: dist,
-    outbase: 'src',
     bundle: true,
     splitting: true,
     format: 'esm',
@@ -36,6 +55,8 @@ async function bundle() {
     // Chunks lie beside the .wasm, whichever of them comes to load it.
     chunkNames: '[name]-[hash]',
     logLevel: 'warning',
+    loader: { '.wasm': 'base64' },
+    plugins: [leftAsItIs],
   })
   copyFileSync(wasm, join(dist, 'revkv.wasm'))
 }
@@ -51,8 +72,14 @@ function declare() {
     for (const [, from] of readFileSync(file, 'utf8').matchAll(/from '(\.[^']+)\.js'/g))
       follow(join(dirname(file), `${from}.d.ts`))
   }
-  for (const entry of entries) follow(join(dist, `${entry}.d.ts`))
+  for (const types of declared()) follow(join(root, types))
   for (const file of files('.d.ts')) if (!reached.has(file)) rmSync(file)
+}
+
+/** The declarations that package.json names. */
+function declared() {
+  const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  return Object.values(exports).flatMap((target) => target.types ?? [])
 }
 
 function files(ending) {

@@ -46,7 +46,7 @@ export class StoreEvents extends EventTarget {
   }
 
   protected emit<T extends keyof StoreEventMap>(type: T, detail: StoreEventMap[T]['detail']): void {
-    this.dispatchEvent(new CustomEvent(type, { detail }))
+    this.dispatchEvent(customEvent(type, detail))
   }
 
   /** Tells of a failure that no call can throw. */
@@ -60,6 +60,12 @@ export class StoreEvents extends EventTarget {
       if (options.once) this.#hearing.delete(listener)
     }
   }
+}
+
+/** Vercel's edge runtime has events, but none of this kind. */
+function customEvent(type: string, detail: unknown): Event {
+  if (typeof CustomEvent === 'function') return new CustomEvent(type, { detail })
+  return Object.assign(new Event(type), { detail })
 }
 
 function reportToPlatform(error: unknown): void {

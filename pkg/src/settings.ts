@@ -4,8 +4,8 @@ import * as args from './arguments.js'
 import { isWellFormed, json } from './codecs.js'
 import type { Form } from './entry.js'
 import { invalidArgument } from './errors.js'
+import { checkSource } from './load/source.js'
 import type { Codec, Durability, OpenOptions, StorageAdapter } from './types.js'
-import { checkSource } from './wasm.js'
 
 export interface Settings<V> {
   name: string

@@ -1,5 +1,6 @@
 // Read by the compiler only: `npm run typecheck`.
 
+import { open as openSlim } from '../src/entry/slim.js'
 import {
   type Change,
   type Compare,
@@ -81,4 +82,11 @@ export async function types(lease: Lease): Promise<void> {
 
   await using scoped = await store.grant(5, { id: 1n })
   is<Equal<typeof scoped, Lease>>()
+}
+
+export async function slim(wasm: WebAssembly.Module): Promise<void> {
+  const store = await openSlim<User>({ wasm })
+  is<Equal<typeof store, Store<User>>>()
+  // @ts-expect-error: the engine is to be given
+  await openSlim({ storage: memory() })
 }
