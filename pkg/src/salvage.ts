@@ -21,7 +21,7 @@ export async function salvageWith<V>(find: Find, options: OpenOptions<V>): Promi
     const medium = await Medium.open(storage, name, 0, signal)
     try {
       const lost: Loss[] = []
-      const core = await medium.recover(signal, (error) => lost.push(unread(error)))
+      const core = await medium.recover({ signal, refused: (error) => lost.push(unread(error)) })
       lost.push(...readLosses(core.call((engine) => engine.salvage())))
       return { store: new EngineStore<V>({ name, core, form, durability: 'memory' }), lost }
     } finally {
