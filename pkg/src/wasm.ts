@@ -1,15 +1,15 @@
-// The engine of one store: the instance it lives in, and the guard around every call into it.
+// The engine: loading it, and the guard around every call into it.
 
 import { Engine, Instance } from './engine.js'
 import { RevkvError } from './errors.js'
 import { compile, type Find, loadError } from './load/compile.js'
 import type { Source } from './load/source.js'
 
-/** Every store has an instance of its own, made of this. */
-let engine: WebAssembly.Module | undefined
+/** Compiled once; every store has an instance of its own. */
 let loading: Promise<void> | undefined
+let compiled: WebAssembly.Module | undefined
 
-/** Loads the engine, once. A failure is not kept: the next `open` tries again. */
+/** Loads the engine. A failure is not kept: the next `open` tries again. */
 export function loadEngine(source: Source | Find): Promise<void> {
   loading ??= load(source).catch((e: unknown) => {
     loading = undefined
@@ -21,8 +21,8 @@ export function loadEngine(source: Source | Find): Promise<void> {
 async function load(source: Source | Find): Promise<void> {
   const module = await compile(source)
   // What is WebAssembly, but not this engine, is found out here.
-  new Instance(module)
-  engine = module
+  if (new Instance(module).bytes.length === 0) throw new TypeError('This is no engine of revkv.')
+  compiled = module
 }
 
 /**
@@ -106,6 +106,6 @@ export class Core {
 }
 
 function newInstance(): Instance {
-  if (!engine) throw new RevkvError('ENGINE_FAILED', 'The engine is not loaded.')
-  return new Instance(engine)
+  if (!compiled) throw new RevkvError('ENGINE_FAILED', 'The engine is not loaded.')
+  return new Instance(compiled)
 }

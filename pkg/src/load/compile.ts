@@ -1,4 +1,4 @@
-// The engine as a WebAssembly.Module: compiled once, for whoever asks first, and kept; every instance is made of it.
+// The engine as a WebAssembly.Module, from what `open` is given or from where the entry finds it.
 
 import { RevkvError } from '../errors.js'
 import { compileSource, type Source } from './source.js'
@@ -6,16 +6,13 @@ import { compileSource, type Source } from './source.js'
 /** How an entry of the package finds the engine where `open` is given none. */
 export type Find = () => Promise<WebAssembly.Module>
 
-let compiled: Promise<WebAssembly.Module> | undefined
-
-/** The compiled engine. A failure is not kept: the next call tries again, with what it is given. */
-export function compile(source: Source | Find): Promise<WebAssembly.Module> {
-  const attempt = async () => (typeof source === 'function' ? source() : compileSource(source))
-  compiled ??= attempt().catch((e: unknown) => {
-    compiled = undefined
+/** The compiled engine. Whoever calls keeps it: each call compiles. */
+export async function compile(source: Source | Find): Promise<WebAssembly.Module> {
+  try {
+    return await (typeof source === 'function' ? source() : compileSource(source))
+  } catch (e) {
     throw loadError(e)
-  })
-  return compiled
+  }
 }
 
 /** What kept the engine from being compiled or instantiated, under the code that says who can help. */
