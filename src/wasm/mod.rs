@@ -9,7 +9,7 @@ use js_sys::BigInt64Array;
 use wasm_bindgen::prelude::*;
 
 use crate::engine;
-use crate::mvcc::{LeaseId, Limits};
+use crate::mvcc::{KeyRange, LeaseId, Limits};
 use crate::watch::WatcherId;
 use convert::{decode, millis, packed, revision, thrown};
 
@@ -96,6 +96,25 @@ impl Engine {
         self.engine.hash(convert::number(revision).map_err(thrown)?).map(|hash| packed(&hash)).map_err(thrown)
     }
 
+    /// Whether ranges are as they were at a revision: `(revision, list of KeyRange)`, packed.
+    #[wasm_bindgen(js_name = isUnchanged)]
+    pub fn is_unchanged(&self, request: &[u8]) -> Result<bool, JsValue> {
+        let (revision, reads): (u64, Vec<KeyRange<'_>>) = decode(request)?;
+        self.engine.is_unchanged(revision, &reads).map_err(thrown)
+    }
+
+    /// The revision at which a key that is there last changed; 0: it is not there.
+    #[wasm_bindgen(js_name = modRevision)]
+    pub fn mod_revision(&self, key: &[u8]) -> f64 {
+        revision(self.engine.mod_revision(key))
+    }
+
+    /// Packed `Stats`, and behind them the bytes of memory that the module has taken, as a `u64`.
+    pub fn stats(&self) -> Vec<u8> {
+        const PAGE_BYTES: u64 = 64 << 10;
+        packed(&(self.engine.stats(), core::arch::wasm32::memory_size(0) as u64 * PAGE_BYTES))
+    }
+
     /// Keeps a revision readable; gives the revision.
     pub fn snapshot(&mut self, at: f64) -> Result<f64, JsValue> {
         self.engine.snapshot(convert::number(at).map_err(thrown)?).map(revision).map_err(thrown)
@@ -140,6 +159,12 @@ impl Engine {
     ) -> Result<Vec<u8>, JsValue> {
         let up_to = convert::number(up_to).map_err(thrown)?;
         self.engine.take_events(WatcherId(id), up_to, events_max).map(|response| packed(&response)).map_err(thrown)
+    }
+
+    /// Moves a watcher past everything there is.
+    #[wasm_bindgen(js_name = skipEvents)]
+    pub fn skip_events(&mut self, id: u32) -> Result<(), JsValue> {
+        self.engine.skip_events(WatcherId(id)).map_err(thrown)
     }
 
     /// A packed `LeaseInfo`.
