@@ -27,8 +27,12 @@ export interface PersistEvents {
   durable(revision: number): void
   /** The storage had failed and holds everything again. */
   healed(error: RevkvError): void
+  /** Memory has gone back to what is stored; said at that moment, before anything else can look. */
+  rewound(): void
   /** There was no room: what the storage has not taken is gone from memory too. */
   full(error: RevkvError): void
+  /** The database was found deleted while it was open; then it has failed too. */
+  evicted(): void
   /** Nothing is written any more. */
   failed(error: RevkvError): void
 }
@@ -171,6 +175,7 @@ export class Persist {
       // With the moment of going back, so that no write between two moments is taken for one that is gone.
       await this.#reopened(medium, (engine, found) => {
         engine.rewind(found)
+        this.#events.rewound()
         this.#full = { error, until: Date.now() + fullMs }
         for (const waiter of [...group, ...this.#takeWaiting()]) waiter.reject(error)
       })
@@ -207,6 +212,7 @@ export class Persist {
     const found = (await medium.recover()).start()
     if (found.call((engine) => engine.revision) === 1 && this.#core.call((engine) => engine.durableRevision) > 1) {
       found.free()
+      this.#events.evicted()
       // By somebody who wanted it gone, perhaps; so it is not made again.
       throw new RevkvError(
         'STORAGE_LOST',

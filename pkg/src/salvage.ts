@@ -31,7 +31,7 @@ export async function salvage<V = unknown>(options: OpenOptions<V>): Promise<Sal
       const lost: Loss[] = []
       const core = await medium.recover(signal, (error) => lost.push(unread(error)))
       lost.push(...readLosses(core.call((engine) => engine.salvage())))
-      return { store: new EngineStore<V>({ name, core, form, durability: 'memory' }), lost }
+      return { store: new EngineStore<V>({ name, core, durability: 'memory' }, form), lost }
     } finally {
       await medium.close()
     }

@@ -325,7 +325,13 @@ test('options of open', async () => {
     keys: ['text', null],
     signal: [{}, null],
     wasm: [5, null, {}, [], new Date()],
-    retention: [{}],
+    retention: [
+      5,
+      null,
+      [],
+      { seconds: 5 },
+      ...['revisions', 'ageMs', 'bytes'].flatMap((bound) => [0, ...naturals].map((value) => ({ [bound]: value }))),
+    ],
     maxBytes: [-1, 1.5, '1'],
     toString: [1],
   }
