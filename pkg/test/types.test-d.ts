@@ -85,8 +85,8 @@ export async function types(lease: Lease): Promise<void> {
 
   const numbers = store.namespace<number>('n/', { values: json as Codec<number>, keys: 'bytes' })
   is<Equal<typeof numbers, Store<number>>>()
-  const users = store.namespace('u/')
-  is<Equal<typeof users, Store<User>>>()
+  const inner = store.namespace('u/')
+  is<Equal<typeof inner, Store<User>>>()
 
   const live = store.live((view) => view.get('u')?.name)
   is<Equal<typeof live, Live<string | undefined>>>()
