@@ -8,6 +8,9 @@ import { listOptionsAt } from './txn.js'
 import type { Entry, Key, ListOptions, ListResult, Range, ReadOptions, ReadView, Snapshot } from './types.js'
 import type { KeyRange } from './wire.js'
 
+/** What a read takes that is at a revision already. */
+const none: readonly string[] = []
+
 /** Reads of a store at one revision, each noted first. */
 export class FixedView<V> implements ReadView<V> {
   readonly revision: number
@@ -21,34 +24,34 @@ export class FixedView<V> implements ReadView<V> {
     this.#whatItIs = whatItIs
   }
 
-  get(key: Key): V | undefined {
-    const store = this.store
+  get(key: Key, options?: ReadOptions): V | undefined {
+    const store = this.checkAt(options)
     this.noteKey(key)
     return store.get(key, this.at())
   }
 
-  entry(key: Key): Entry<V> | undefined {
-    const store = this.store
+  entry(key: Key, options?: ReadOptions): Entry<V> | undefined {
+    const store = this.checkAt(options)
     this.noteKey(key)
     return store.entry(key, this.at())
   }
 
-  getMany(keys: Iterable<Key>): (V | undefined)[] {
-    const store = this.store
+  getMany(keys: Iterable<Key>, options?: ReadOptions): (V | undefined)[] {
+    const store = this.checkAt(options)
     const wanted = args.iterable(keys, 'keys') as Key[]
     for (const key of wanted) this.noteKey(key)
     return store.getMany(wanted, this.at())
   }
 
   list(range: Range = {}, options?: Omit<ListOptions, 'revision'>): ListResult<V> {
-    const store = this.store
+    const store = this.checkAt(undefined)
     const given = args.options(options, listOptionsAt, 'list')
     this.noteRange(range)
     return store.list(range, { ...given, ...this.at() })
   }
 
-  count(range: Range = {}): number {
-    const store = this.store
+  count(range: Range = {}, options?: ReadOptions): number {
+    const store = this.checkAt(options)
     this.noteRange(range)
     return store.count(range, this.at())
   }
@@ -58,12 +61,10 @@ export class FixedView<V> implements ReadView<V> {
     this.#ended = true
   }
 
-  protected checkEnded(): void {
+  /** The store, unless this has ended, or another revision is asked for than the one there is. */
+  protected checkAt(options: ReadOptions | undefined): ReadView<V> {
     if (this.#ended) throw new RevkvError('CLOSED', `The ${this.#whatItIs} has ended.`)
-  }
-
-  protected get store(): ReadView<V> {
-    this.checkEnded()
+    args.options(options, none, this.#whatItIs)
     return this.#store
   }
 

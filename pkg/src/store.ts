@@ -439,7 +439,8 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
       signal?.throwIfAborted()
       const done = body(given, this.#writable)
       const result = done instanceof Promise ? await done : done
-      await this.#host.written(durability, signal)
+      // Not to wait for nothing: it would be a promise more for each write.
+      if (durability !== 'memory' || signal) await this.#host.written(durability, signal)
       return result
     } catch (e) {
       operation.errors++

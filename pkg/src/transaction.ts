@@ -14,6 +14,7 @@ import type {
   ListOptions,
   ListResult,
   Range,
+  ReadOptions,
   ReadView,
   Transaction,
   TransactionPutOptions,
@@ -69,7 +70,7 @@ export class StoreTransaction<V> extends TrackedView<V> implements Transaction<V
   }
 
   put(key: Key, value: V | undefined, options?: TransactionPutOptions): void {
-    this.checkEnded()
+    this.checkAt(undefined)
     const given = args.options(options, putOptions, 'put')
     const ttlSeconds = given.ttlSeconds === undefined ? undefined : args.ttlSeconds(given.ttlSeconds)
     if (ttlSeconds !== undefined && given.lease !== undefined) throw invalidArgument(ttlOrLease)
@@ -81,7 +82,7 @@ export class StoreTransaction<V> extends TrackedView<V> implements Transaction<V
   }
 
   delete(target: Key | Range): void {
-    this.checkEnded()
+    this.checkAt(undefined)
     const keys = this.space.deletion(target)
     this.#deleted.add(keys)
     if ('key' in keys) {
@@ -93,23 +94,20 @@ export class StoreTransaction<V> extends TrackedView<V> implements Transaction<V
     for (const name of this.#written.keys()) if (gone.has(name)) this.#written.delete(name)
   }
 
-  override get(key: Key): V | undefined {
-    const name = keyName(this.space.key(key))
-    const written = this.#written.get(name)
-    this.checkEnded()
+  override get(key: Key, options?: ReadOptions): V | undefined {
+    const { name, written } = this.#own(key, options)
     if (written) return decodeValue(this.#form.values, written.put.value)
     return this.#deleted.has(name) ? undefined : super.get(key)
   }
 
-  override entry(key: Key): Entry<V> | undefined {
-    const name = keyName(this.space.key(key))
-    const written = this.#written.get(name)
-    this.checkEnded()
+  override entry(key: Key, options?: ReadOptions): Entry<V> | undefined {
+    const { name, written } = this.#own(key, options)
     if (written) return this.#entry(written, written.isNew ? undefined : super.entry(key))
     return this.#deleted.has(name) ? undefined : super.entry(key)
   }
 
-  override getMany(keys: Iterable<Key>): (V | undefined)[] {
+  override getMany(keys: Iterable<Key>, options?: ReadOptions): (V | undefined)[] {
+    this.checkAt(options)
     return (args.iterable(keys, 'keys') as Key[]).map((key) => this.get(key))
   }
 
@@ -125,8 +123,17 @@ export class StoreTransaction<V> extends TrackedView<V> implements Transaction<V
     return new EntryList(this.revision, entries.length, more, cut)
   }
 
-  override count(range: Range = {}): number {
-    return this.isWriting ? this.#merged(range, this.space.range(range)).length : super.count(range)
+  override count(range: Range = {}, options?: ReadOptions): number {
+    if (!this.isWriting) return super.count(range, options)
+    this.checkAt(options)
+    return this.#merged(range, this.space.range(range)).length
+  }
+
+  /** What this transaction puts under a key, if it does. */
+  #own(key: Key, options: ReadOptions | undefined): { name: string; written: Written | undefined } {
+    this.checkAt(options)
+    const name = keyName(this.space.key(key))
+    return { name, written: this.#written.get(name) }
   }
 
   /** In key order, what is there in a range, as it will be. */

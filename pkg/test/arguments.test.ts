@@ -2,7 +2,7 @@
 
 import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
-import { bytes, open, type Store, utf8 } from '../src/index.js'
+import { bytes, open, type Snapshot, type Store, utf8 } from '../src/index.js'
 import { memory } from '../src/storage/memory.js'
 import { codeOf, openStore, wasm } from './open.js'
 
@@ -123,6 +123,29 @@ const rows: Record<string, Row[]> = {
     ['INVALID_ARGUMENT', (s) => s.on?.({}, 'listener')],
     ['INVALID_ARGUMENT', (s) => s.on?.({}, () => {}, { onError: 'report' })],
     ['INVALID_RANGE', (s) => s.watch?.({ start: 'b', end: 'a' })],
+  ],
+  snapshots: [
+    ...naturals.map((revision): Row => ['INVALID_ARGUMENT', (s) => s.snapshot?.(revision)]),
+    ['FUTURE_REVISION', (s) => s.snapshot?.(99)],
+    ...(
+      [
+        ['INVALID_ARGUMENT', (then) => then.get?.('a', { revision: 2 })],
+        ['INVALID_ARGUMENT', (then) => then.entry?.('a', { revision: 2 })],
+        ['INVALID_ARGUMENT', (then) => then.getMany?.(['a'], { revision: 2 })],
+        ['INVALID_ARGUMENT', (then) => then.list?.({}, { revision: 2 })],
+        ['INVALID_ARGUMENT', (then) => then.count?.({}, { revision: 2 })],
+        ['INVALID_ARGUMENT', (then) => then.get?.('a', null)],
+        ['INVALID_KEY', (then) => then.get?.('')],
+      ] as [code: string, use: (then: Loose) => unknown][]
+    ).map(
+      ([code, use]): Row => [
+        code,
+        (s) => {
+          using then = s.snapshot?.() as Snapshot<unknown>
+          return use(then as unknown as Loose)
+        },
+      ],
+    ),
   ],
   writing: [
     ['INVALID_ARGUMENT', (s) => s.put?.('a', undefined)],
@@ -260,6 +283,10 @@ const rows: Record<string, Row[]> = {
         ['INVALID_ARGUMENT', (tx) => tx.getMany?.('ab')],
         ['INVALID_ARGUMENT', (tx) => tx.list?.('a')],
         ['INVALID_ARGUMENT', (tx) => tx.list?.({}, { revision: 2 })],
+        ['INVALID_ARGUMENT', (tx) => [tx.put?.('b', 1), tx.get?.('b', { revision: 2 })]],
+        ['INVALID_ARGUMENT', (tx) => [tx.put?.('b', 1), tx.entry?.('b', { revision: 2 })]],
+        ['INVALID_ARGUMENT', (tx) => [tx.put?.('b', 1), tx.getMany?.(['b'], { revision: 2 })]],
+        ['INVALID_ARGUMENT', (tx) => [tx.put?.('b', 1), tx.count?.({}, { revision: 2 })]],
         ['INVALID_ARGUMENT', (tx) => [tx.put?.('b', 1), tx.list?.({}, { revision: 2 })]],
         ['INVALID_ARGUMENT', (tx) => [tx.put?.('b', 1), tx.list?.({}, { sortBy: 'constructor' })]],
         ['INVALID_ARGUMENT', (tx) => tx.list?.({}, { limit: -1 })],
