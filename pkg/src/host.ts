@@ -168,10 +168,14 @@ export class Host {
     return this.core.call((engine) => engine.snapshot(revision))
   }
 
-  /** What only the snapshot kept is removed in the background. */
-  unpin(revision: number): void {
-    if (this.#closing) return
-    if (this.core.call((engine) => engine.releaseSnapshot(revision))) this.#compactInBackground()
+  /** What releases the revision again. What only that kept is removed in the background. */
+  unpinning(revision: number): () => void {
+    const { life } = this
+    return () => {
+      // The pins of a content end with it; one of the same number would be somebody else's.
+      if (this.#closing || life !== this.life) return
+      if (this.core.call((engine) => engine.releaseSnapshot(revision))) this.#compactInBackground()
+    }
   }
 
   /** Whether ranges hold what they held at `revision`. `false` too where that cannot be known any more. */

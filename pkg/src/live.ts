@@ -24,7 +24,7 @@ class QueryView<V> extends TrackedView<V> {
 
   constructor(store: ReadView<V>, host: Host, scope: Scope<V>, reads: KeySet) {
     const revision = host.core.call((engine) => engine.revision)
-    super(store, revision, 'run of the query', scope.form.space, (keys) => reads.add(keys))
+    super(store, host, revision, 'run of the query', scope.form.space, (keys) => reads.add(keys))
     this.#host = host
     this.#changes = host.changes
   }

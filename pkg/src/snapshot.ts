@@ -3,6 +3,7 @@
 import * as args from './arguments.js'
 import { dispose } from './dispose.js'
 import { RevkvError } from './errors.js'
+import type { Host } from './host.js'
 import type { Keyspace } from './keyspace.js'
 import { listOptionsAt } from './txn.js'
 import type { Entry, Key, ListOptions, ListResult, Range, ReadOptions, ReadView, Snapshot } from './types.js'
@@ -15,11 +16,16 @@ const none: readonly string[] = []
 export class FixedView<V> implements ReadView<V> {
   readonly revision: number
   readonly #store: ReadView<V>
+  readonly #host: Host
+  /** Whose content it is of: in another, the revision would be another. */
+  readonly #life: number
   readonly #whatItIs: string
   #ended = false
 
-  constructor(store: ReadView<V>, revision: number, whatItIs: string) {
+  constructor(store: ReadView<V>, host: Host, revision: number, whatItIs: string) {
     this.#store = store
+    this.#host = host
+    this.#life = host.life
     this.revision = revision
     this.#whatItIs = whatItIs
   }
@@ -61,9 +67,15 @@ export class FixedView<V> implements ReadView<V> {
     this.#ended = true
   }
 
+  /** Whether the content has been replaced by another since. */
+  get isOutlived(): boolean {
+    return this.#host.life !== this.#life
+  }
+
   /** The store, unless this has ended, or another revision is asked for than the one there is. */
   protected checkAt(options: ReadOptions | undefined): ReadView<V> {
     if (this.#ended) throw new RevkvError('CLOSED', `The ${this.#whatItIs} has ended.`)
+    if (this.isOutlived) throw new RevkvError('RESTORED', "The store's content was replaced; what was there is gone.")
     args.options(options, none, this.#whatItIs)
     return this.#store
   }
@@ -83,8 +95,15 @@ export class TrackedView<V> extends FixedView<V> {
   protected readonly space: Keyspace
   readonly #note: (keys: KeyRange) => void
 
-  constructor(store: ReadView<V>, revision: number, whatItIs: string, space: Keyspace, note: (keys: KeyRange) => void) {
-    super(store, revision, whatItIs)
+  constructor(
+    store: ReadView<V>,
+    host: Host,
+    revision: number,
+    whatItIs: string,
+    space: Keyspace,
+    note: (keys: KeyRange) => void,
+  ) {
+    super(store, host, revision, whatItIs)
     this.space = space
     this.#note = note
   }
@@ -99,16 +118,17 @@ export class TrackedView<V> extends FixedView<V> {
 }
 
 export class StoreSnapshot<V> extends FixedView<V> implements Snapshot<V> {
-  #release: ((revision: number) => void) | undefined
+  #release: (() => void) | undefined
 
-  constructor(store: ReadView<V>, revision: number, release: (revision: number) => void) {
-    super(store, revision, 'snapshot')
-    this.#release = release
+  constructor(store: ReadView<V>, host: Host, wanted: number) {
+    const revision = host.pin(wanted)
+    super(store, host, revision, 'snapshot')
+    this.#release = host.unpinning(revision)
   }
 
   [dispose](): void {
     this.end()
-    this.#release?.(this.revision)
+    this.#release?.()
     this.#release = undefined
   }
 }

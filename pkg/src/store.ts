@@ -168,8 +168,7 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
 
   snapshot(revision?: number): Snapshot<V> {
     return this.#read('snapshot', (host) => {
-      const pinned = host.pin(args.natural(revision, 'revision'))
-      return new StoreSnapshot<V>(this, pinned, (revision) => host.unpin(revision))
+      return new StoreSnapshot<V>(this, host, args.natural(revision, 'revision'))
     })
   }
 
@@ -467,19 +466,23 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
     for (let tries = 0; ; tries++) {
       this.#checkOpen()
       const revision = host.pin(0)
-      const tx = new StoreTransaction<V>(this, this.#form, revision)
+      const release = host.unpinning(revision)
+      const tx = new StoreTransaction<V>(this, host, this.#form, revision)
       try {
         const result = await detachable(Promise.resolve(body(tx)), signal)
         signal?.throwIfAborted()
         this.#checkOpen()
-        if (!tx.isWriting || this.#commitDraft(host, tx.draft())) return result
-        if (tries >= retries) {
-          const text = `What the transaction had read was written by others ${tries + 1} times in a row.`
-          throw new RevkvError('CONFLICT', text)
-        }
+        if (!tx.isWriting || (!tx.isOutlived && this.#commitDraft(host, tx.draft()))) return result
+      } catch (e) {
+        // All it reads was replaced under it; that is a conflict like another.
+        if (!tx.isOutlived || !RevkvError.is(e) || e.code !== 'RESTORED') throw e
       } finally {
         tx.end()
-        host.unpin(revision)
+        release()
+      }
+      if (tries >= retries) {
+        const text = `What the transaction had read was written by others ${tries + 1} times in a row.`
+        throw new RevkvError('CONFLICT', text)
       }
     }
   }

@@ -5,6 +5,7 @@ import * as args from './arguments.js'
 import { decodeValue } from './codecs.js'
 import { EntryList, type Form, readEntry, storedKey, withoutValue } from './entry.js'
 import { invalidArgument, RevkvError } from './errors.js'
+import type { Host } from './host.js'
 import { KeySet, keyName } from './keyspace.js'
 import { TrackedView } from './snapshot.js'
 import { checkList, checkPut, listOptionsAt } from './txn.js'
@@ -47,9 +48,9 @@ export class StoreTransaction<V> extends TrackedView<V> implements Transaction<V
   readonly #deleted = new KeySet()
   readonly #written = new Map<string, Written>()
 
-  constructor(store: ReadView<V>, form: Form<V>, revision: number) {
+  constructor(store: ReadView<V>, host: Host, form: Form<V>, revision: number) {
     const reads = new KeySet()
-    super(store, revision, 'transaction', form.space, (keys) => reads.add(keys))
+    super(store, host, revision, 'transaction', form.space, (keys) => reads.add(keys))
     this.#form = form
     this.#reads = reads
   }

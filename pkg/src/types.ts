@@ -395,7 +395,10 @@ export interface ReadView<V> {
   count: Store<V>['count']
 }
 
-/** Reads as they were at `revision`, which is fixed. Released by `using`, or by its `[Symbol.dispose]()`. */
+/**
+ * Reads as they were at `revision`, which is fixed. After a `restore`, or what `quota` takes back, it is gone: `RESTORED`.
+ * Released by `using`, or by its `[Symbol.dispose]()`.
+ */
 export interface Snapshot<V> extends ReadView<V>, Disposable {}
 
 /**

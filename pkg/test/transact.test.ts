@@ -136,6 +136,28 @@ describe('what was read decides', () => {
   })
 })
 
+test('runs again when the content is replaced under it', async () => {
+  const store = await openPair()
+  const backup = await store.backup().bytes()
+  await store.put('a', 5)
+  const snapshot = store.snapshot()
+  for (const readsOn of [true, false]) {
+    let runs = 0
+    await store.transact(async (tx) => {
+      const a = tx.get('a') ?? 0
+      if (runs++ === 0) await store.restore(backup)
+      tx.put('a', a + (readsOn ? (tx.get('b') ?? 0) : 2))
+    })
+    expect([runs, store.get('a')]).toEqual([2, 3])
+  }
+  expect(await codeOf(() => snapshot.get('a'))).toBe('RESTORED')
+  const held = store.snapshot()
+  snapshot[Symbol.dispose]()
+  await store.put('a', 9)
+  await store.compact(store.revision)
+  expect(held.get('a')).toBe(3)
+})
+
 describe('out of retries', () => {
   test.each([0, 1, 3])('after %i it is CONFLICT, and nothing is written', async (retries) => {
     const store = await openPair()
