@@ -148,7 +148,7 @@ export interface Store<V = unknown> extends EventTarget, AsyncDisposable {
   /**
    * The value of a key, undefined where absent.
    *
-   * Values read by text keys and not from the past are kept decoded, about a thousand of them: until its key is written,
+   * Values read by text keys and not from the past are kept decoded, one or two thousand of them: until its key is written,
    * the same key gives the same object, to everybody who asks. Treat it as read-only: whoever changes it changes what the
    * others see. (Not so with the codec `bytes`, of which each read gives a copy.)
    */

@@ -2,8 +2,8 @@
 
 import { expect, test } from 'vitest'
 import { Random } from '../src/conformance/random.js'
-import { bytes, json, type Store } from '../src/index.js'
-import { openStore } from './open.js'
+import { bytes, json, RevkvError, type Store } from '../src/index.js'
+import { Gate, openStore, turn } from './open.js'
 
 const seed = Number(process.env.REVKV_SEED ?? Math.floor(Math.random() * 2 ** 32))
 
@@ -48,6 +48,22 @@ test('bytes are a copy each time, and a key of bytes is its text', async () => {
   expect(store.get('a')).toBe(1)
   await store.put(new Uint8Array([97]), 2)
   expect(store.get('a')).toBe(2)
+})
+
+test('what a full storage takes back is not read any more, from the moment on that anybody knows', async () => {
+  const gate = new Gate()
+  const store = await openStore<number>({ storage: gate })
+  await store.put('a', 1)
+  const live = store.live((view) => view.get('a'))
+  const heard: unknown[] = []
+  live.subscribe(() => heard.push(live.value))
+  gate.refusal = new DOMException('full', 'QuotaExceededError')
+  const refused = store.put('a', 2)
+  expect([store.get('a'), live.value]).toEqual([2, 2])
+  const told = refused.catch((e: unknown) => [RevkvError.is(e) && e.code, store.get('a'), live.value])
+  expect(await told).toEqual(['QUOTA_EXCEEDED', 1, 1])
+  await turn()
+  expect(heard).toEqual([2, 1])
 })
 
 test('a codec that writes while it decodes hides no write', async () => {
