@@ -142,7 +142,7 @@ export class StoreTransaction<V> extends TrackedView<V> implements Transaction<V
     const merged = new Map<string, Entry<V>>()
     for (const entry of super.list(range)) {
       const name = keyName(storedKey(entry))
-      if (!this.#deleted.has(name) || this.#written.has(name)) merged.set(name, entry)
+      if (!this.#deleted.has(name)) merged.set(name, entry)
     }
     const within = new KeySet()
     within.add(keys)

@@ -50,6 +50,7 @@ describe('a namespace', () => {
 
   test('in a txn, nested ones too', async () => {
     const { store, inner } = await openPair()
+    await store.put('o', 9)
     const { ok, results } = await inner.txn({
       if: [
         { key: 'a', version: 1 },

@@ -141,14 +141,25 @@ test('runs again when the content is replaced under it', async () => {
   const backup = await store.backup().bytes()
   await store.put('a', 5)
   const snapshot = store.snapshot()
-  for (const readsOn of [true, false]) {
-    let runs = 0
-    await store.transact(async (tx) => {
+  const bodies: ((tx: Transaction<number>, restore: () => Promise<void>) => Promise<void>)[] = [
+    async (tx, restore) => {
       const a = tx.get('a') ?? 0
-      if (runs++ === 0) await store.restore(backup)
-      tx.put('a', a + (readsOn ? (tx.get('b') ?? 0) : 2))
-    })
-    expect([runs, store.get('a')]).toEqual([2, 3])
+      await restore()
+      tx.put('a', a + (tx.get('b') ?? 0))
+    },
+    async (tx, restore) => {
+      await restore()
+      tx.put('a', 3)
+    },
+    async (tx, restore) => {
+      tx.put('a', (tx.get('a') ?? 0) + 2)
+      await restore()
+    },
+  ]
+  for (const body of bodies) {
+    let runs = 0
+    await store.transact((tx) => body(tx, async () => void (runs++ === 0 && (await store.restore(backup)))))
+    expect([String(body), runs, store.get('a')]).toEqual([String(body), 2, 3])
   }
   expect(await codeOf(() => snapshot.get('a'))).toBe('RESTORED')
   const held = store.snapshot()
