@@ -88,7 +88,7 @@ export class LiveQuery<V, T> implements Live<T>, Subscriber {
     this.#subscribers.add(subscriber)
     if (this.#subscribers.size === 1) {
       this.#told = seen ?? outcome
-      if (this.#told !== outcome) this.#host.watchers.later(() => this.#tellAll())
+      if (this.#told !== outcome) this.#tellSoon()
     }
     this.#follow()
     return () => {
@@ -100,8 +100,9 @@ export class LiveQuery<V, T> implements Live<T>, Subscriber {
   deliver(_horizon: Horizon, failures: unknown[], id: number): void {
     try {
       this.#host.watchers.skip(id)
-    } catch {
-      // RESTORED: the watchers are gone with the content they watched.
+    } catch (e) {
+      if (!RevkvError.is(e) || e.code !== 'RESTORED') throw e
+      // The watchers are gone with the content they watched.
       this.#unfollow()
     }
     this.#fresh()
@@ -125,9 +126,12 @@ export class LiveQuery<V, T> implements Live<T>, Subscriber {
       last.changes = changes
       return last
     }
-    this.#run = this.#runQuery()
+    const run = this.#runQuery()
+    this.#run = run
     this.#follow()
-    return this.#run
+    // A run that reads something else has left the watchers that would have woken its subscribers.
+    if (this.#subscribers.size > 0 && run.outcome !== this.#told) this.#tellSoon()
+    return run
   }
 
   #runQuery(): Run<T> {
@@ -170,16 +174,11 @@ export class LiveQuery<V, T> implements Live<T>, Subscriber {
     this.#watchers.clear()
   }
 
-  #tellAll(): void {
-    const failures: unknown[] = []
-    this.#tell(failures)
-    for (const failure of failures) {
-      this.#host.watchers.later(() => {
-        throw failure
-      })
-    }
+  #tellSoon(): void {
+    this.#host.watchers.later((failures) => this.#tell(failures))
   }
 
+  /** Nothing, where they know already. */
   #tell(failures: unknown[]): void {
     if (this.#told === this.#run?.outcome) return
     this.#told = this.#run?.outcome

@@ -188,14 +188,16 @@ export class Watchers {
     await this.#turn
   }
 
-  /** Runs something of the user's that may throw, apart from the turn it belongs to. */
-  later(work: () => void): void {
+  /** Runs something of the user's apart from the turn it belongs to. What it throws, or adds to `failures`, is reported. */
+  later(work: (failures: unknown[]) => void): void {
     queueMicrotask(() => {
+      const failures: unknown[] = []
       try {
-        work()
+        work(failures)
       } catch (e) {
-        this.#report(e)
+        failures.push(e)
       }
+      for (const failure of failures) this.#report(failure)
     })
   }
 

@@ -177,6 +177,23 @@ describe('a run', () => {
     expect([heard, runs, store.stats().watchers]).toEqual([['not yet', 'now'], 3, 2])
   })
 
+  test('that reads something else since it was read leaves nobody untold', async () => {
+    const store = await openStore<number>()
+    let key = 'a'
+    const live = store.live((view) => [key, view.get(key)])
+    const { heard } = follow(live)
+    void store.put('a', 1)
+    key = 'b'
+    expect(live.value).toEqual(['b', undefined])
+    await turn()
+    await store.put('b', 2)
+    await turn()
+    expect(heard).toEqual([
+      ['b', undefined],
+      ['b', 2],
+    ])
+  })
+
   test('of many keys is watched as one, and wakes for them only', async () => {
     const store = await openStore<number>()
     const keys = Array.from({ length: 100 }, (_, i) => `k${String(i).padStart(3, '0')}`)
