@@ -518,6 +518,12 @@ export interface Watch<V> extends AsyncIterable<WatchBatch<V>>, AsyncDisposable 
 
 export type Unsubscribe = () => void
 
+/** A value that is computed from the store, and computed again when something it was computed from has changed. */
+export interface Live<T> {
+  readonly value: T
+  subscribe(onChange: () => void): Unsubscribe
+}
+
 export interface Lease extends AsyncDisposable {
   readonly id: bigint
   readonly ttlSeconds: number
@@ -529,6 +535,18 @@ export interface Lease extends AsyncDisposable {
   keepAlive(): Promise<number>
   /** Deletes its keys in one revision. Errors: `LEASE_NOT_FOUND`. */
   revoke(): Promise<WriteResult>
+}
+
+/** What a store holds and has done. */
+export interface StoreStats {
+  keys: number
+  revisions: number
+  bytes: number
+  wasmBytes: number
+  storageBytes: number
+  watchers: number
+  leases: number
+  operations: Record<string, { count: number; errors: number; p50Us: number; p99Us: number }>
 }
 
 export type ErrorCode =
