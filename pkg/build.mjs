@@ -11,7 +11,15 @@ import { build } from 'esbuild'
 const root = dirname(fileURLToPath(import.meta.url))
 const dist = join(root, 'dist')
 const storages = ['memory', 'indexeddb', 'file', 'opfs', 'durable-object', 'level']
-const entries = ['index', 'salvage', ...storages.map((storage) => `storage/${storage}`), 'conformance/index']
+const entries = [
+  'index',
+  'tuple',
+  'metrics',
+  'react',
+  'salvage',
+  ...storages.map((storage) => `storage/${storage}`),
+  'conformance/index',
+]
 
 await bundle()
 declare()
@@ -29,6 +37,8 @@ async function bundle() {
     outbase: 'src',
     bundle: true,
     splitting: true,
+    // The one that the page has: hooks of two copies do not know each other.
+    external: ['react'],
     format: 'esm',
     target: 'es2022',
     minify: true,

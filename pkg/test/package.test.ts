@@ -6,6 +6,7 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
 import { beforeAll, expect, test } from 'vitest'
 import { RevkvError } from '../src/index.js'
 
@@ -82,7 +83,7 @@ test('declares types that stand by themselves, and nothing private', () => {
     exports: Record<string, { types: string } | string>
   }
   const types = Object.values(exports).flatMap((entry) => (typeof entry === 'string' ? [] : [entry.types]))
-  expect(types).toHaveLength(9)
+  expect(types).toHaveLength(12)
   for (const file of types) {
     expect(readFileSync(new URL(`../${file}`, import.meta.url), 'utf8')).not.toContain('wasm/revkv')
   }
@@ -135,7 +136,11 @@ test('is packed with its papers and without its sources', () => {
     'dist/index.d.ts',
     'dist/index.js',
     'dist/log/torn-tail.d.ts',
+    'dist/metrics.d.ts',
+    'dist/metrics.js',
     'dist/open.d.ts',
+    'dist/react.d.ts',
+    'dist/react.js',
     'dist/revkv.wasm',
     'dist/salvage.d.ts',
     'dist/salvage.js',
@@ -151,8 +156,18 @@ test('is packed with its papers and without its sources', () => {
     'dist/storage/memory.js',
     'dist/storage/opfs.d.ts',
     'dist/storage/opfs.js',
+    'dist/tuple.d.ts',
+    'dist/tuple.js',
     'dist/types.d.ts',
   ])
+})
+
+test('the hooks bring no React, and little else', () => {
+  const read = (file: string) => readFileSync(new URL(`../dist/${file}`, import.meta.url), 'utf8')
+  const hooks = read('react.js')
+  expect([...hooks.matchAll(/from"([^".][^"]*)"/g)].map(([, name]) => name)).toEqual(['react'])
+  const chunks = [...hooks.matchAll(/"\.\/(chunk-\w+\.js)"/g)].map(([, name = '']) => read(name))
+  expect([hooks, ...chunks].reduce((sum, file) => sum + gzipSync(file, { level: 9 }).length, 0)).toBeLessThan(1500)
 })
 
 test('names whose work is in it', () => {
