@@ -1,4 +1,4 @@
 export { bytes, json, utf8 } from './codecs.js'
-export { RevkvError } from './errors.js'
+export { type ErrorDetails, RevkvError } from './errors.js'
 export { open } from './open.js'
 export type * from './types.js'

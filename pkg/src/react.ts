@@ -1,26 +1,26 @@
-// React hooks: what a component reads from a store, read again when it changes.
+// React hooks: what a component reads from a store, read again when it changes. A store that is null or undefined is one that
+// is not there yet.
 
 import { useMemo, useSyncExternalStore } from 'react'
 import type { Key, ListOptions, ListResult, Live, Range, ReadView } from './types.js'
 
 /** The one thing of a store that the hooks use. Every `Store` is one. */
 export interface LiveSource<V> {
+  /** `Store.live`. */
   live<T>(query: (view: ReadView<V>) => T): Live<T>
 }
 
-/** Where there is no store yet: on a server, and in a page until `open` has resolved. */
-type Absent = null | undefined
-
 /**
  * The value of a key, undefined where absent. The component renders again when the key changes, and only then.
- * While `store` is null or undefined, so is the value. It throws while rendering what `get` throws.
+ * Where there is no store yet (on a server, or until `open` has resolved) it is null or undefined, and the value is
+ * undefined. What `get` throws is thrown while rendering.
  *
  * @example
  * function Theme({ store }: { store: Store<string> }) {
  *   return <p>{useGet(store, 'flag/theme') ?? 'light'}</p>
  * }
  */
-export function useGet<V>(store: LiveSource<V> | Absent, key: Key): V | undefined {
+export function useGet<V>(store: LiveSource<V> | null | undefined, key: Key): V | undefined {
   return useLive(store, (view) => view.get(key), [identityOf(key)])
 }
 
@@ -34,11 +34,11 @@ export function useGet<V>(store: LiveSource<V> | Absent, key: Key): V | undefine
  */
 export function useList<V>(store: LiveSource<V>, range: Range, options?: ListOptions): ListResult<V>
 export function useList<V>(
-  store: LiveSource<V> | Absent,
+  store: LiveSource<V> | null | undefined,
   range: Range,
   options?: ListOptions,
 ): ListResult<V> | undefined
-export function useList<V>(store: LiveSource<V> | Absent, range: Range, options?: ListOptions) {
+export function useList<V>(store: LiveSource<V> | null | undefined, range: Range, options?: ListOptions) {
   return useLive(store, (view) => view.list(range, options), [identityOf(range), identityOf(options)])
 }
 
@@ -53,12 +53,12 @@ export function useList<V>(store: LiveSource<V> | Absent, range: Range, options?
  */
 export function useLive<V, T>(store: LiveSource<V>, query: (view: ReadView<V>) => T, deps?: readonly unknown[]): T
 export function useLive<V, T>(
-  store: LiveSource<V> | Absent,
+  store: LiveSource<V> | null | undefined,
   query: (view: ReadView<V>) => T,
   deps?: readonly unknown[],
 ): T | undefined
 export function useLive<V, T>(
-  store: LiveSource<V> | Absent,
+  store: LiveSource<V> | null | undefined,
   query: (view: ReadView<V>) => T,
   deps: readonly unknown[] = [query],
 ): T | undefined {

@@ -31,7 +31,9 @@ export interface Range {
  */
 export interface Codec<V> {
   readonly name: string
+  /** What is stored for a value. */
   encode(value: V): Uint8Array
+  /** The value that was stored. */
   decode(bytes: Uint8Array): V
 }
 
@@ -41,6 +43,7 @@ export interface Codec<V> {
  */
 export type Durability = 'memory' | 'relaxed' | 'strict'
 
+/** How and where a store is opened; all of it may be left out. */
 export interface OpenOptions<V = unknown> {
   /** Names the database. Default "revkv". */
   name?: string
@@ -155,6 +158,7 @@ export interface Store<V = unknown> extends EventTarget, AsyncDisposable {
    * await store.put('session/9', { user: 'ada' }, { ttlSeconds: 60 })
    */
   put(key: Key, value: undefined, options: PutOptions & { ignoreValue: true }): Promise<PutResult<V>>
+  /** The same with a value. */
   put(key: Key, value: V, options?: PutOptions): Promise<PutResult<V>>
   /** Removes a key, or every key of a range; deleting what is absent is no error and makes no revision. */
   delete(target: Key | Range, options?: WriteOptions & { prevEntries?: boolean }): Promise<DeleteResult<V>>
@@ -293,10 +297,15 @@ export interface StoreEventMap {
 /** The reads that are of one revision. */
 export interface ReadView<V> {
   readonly revision: number
+  /** As of the store. */
   get: Store<V>['get']
+  /** As of the store. */
   entry: Store<V>['entry']
+  /** As of the store. */
   getMany: Store<V>['getMany']
+  /** As of the store. */
   list: Store<V>['list']
+  /** As of the store. */
   count: Store<V>['count']
 }
 
@@ -310,6 +319,7 @@ export interface Difference<V> {
   after?: Entry<V>
 }
 
+/** What a backup holds. */
 export interface BackupOptions {
   /** As it was then; 0 or absent = now. */
   revision?: number
@@ -317,11 +327,14 @@ export interface BackupOptions {
   history?: boolean
 }
 
+/** A store as bytes: checksummed, and of a size that is known before the first byte. */
 export interface Backup {
   /** Bytes. */
   readonly size: number
   readonly revision: number
+  /** The bytes in pieces. Each call begins anew. */
   stream(): ReadableStream<Uint8Array>
+  /** The bytes at once. */
   bytes(): Promise<Uint8Array>
 }
 
@@ -335,17 +348,20 @@ export interface Loss {
   toRevision?: number
 }
 
+/** What `salvage` could save. */
 export interface Salvaged<V> {
   /** All that could be read. It is in memory only: nothing is written to the damaged database. */
   store: Store<V>
   lost: Loss[]
 }
 
+/** Which revision is read. */
 export interface ReadOptions {
   /** Read as it was then; 0 or absent = now. Errors: `COMPACTED`, `FUTURE_REVISION`. */
   revision?: number
 }
 
+/** Which entries of a range, and in which order. */
 export interface ListOptions extends ReadOptions {
   /** At most this many entries; 0 or absent = all. */
   limit?: number
@@ -367,6 +383,7 @@ export interface ListResult<V> extends Iterable<Entry<V>> {
   readonly length: number
   /** Counts from the end when negative. */
   at(index: number): Entry<V> | undefined
+  /** All entries. */
   toArray(): Entry<V>[]
   /** Keys in the range at that revision, whatever the limit. */
   readonly count: number
@@ -376,6 +393,7 @@ export interface ListResult<V> extends Iterable<Entry<V>> {
   readonly revision: number
 }
 
+/** Which changes of the history. */
 export interface HistoryOptions {
   /**
    * First revision wanted; `revision + 1` gives what has come since, which is nothing yet. 0 or absent = the oldest kept,
@@ -388,12 +406,14 @@ export interface HistoryOptions {
   limit?: number
 }
 
+/** When a write resolves. */
 export interface WriteOptions {
   durability?: Durability
   /** Aborted before the call: nothing is done. Aborted later: only the waiting ends, the write stays. Rejects with the signal's reason. */
   signal?: AbortSignal
 }
 
+/** How a key is set. */
 export interface PutOptions extends WriteOptions {
   /** The key goes when the lease does. */
   lease?: Lease | bigint
@@ -407,15 +427,18 @@ export interface PutOptions extends WriteOptions {
   ignoreLease?: boolean
 }
 
+/** What every write gives. */
 export interface WriteResult {
   /** The store's revision after the write. */
   revision: number
 }
 
+/** What a put gives; the entry that was there before when it was asked for. */
 export interface PutResult<V> extends WriteResult {
   prevEntry?: Entry<V>
 }
 
+/** How many keys were there to delete, and which when it was asked for. */
 export interface DeleteResult<V> extends WriteResult {
   deleted: number
   prevEntries?: Entry<V>[]
@@ -428,6 +451,7 @@ export interface TxnRequest<V> {
   else?: TxnOp<V>[]
 }
 
+/** How the stored side of a compare has to stand to the given one. */
 export type CompareResult = '=' | '!=' | '>' | '<'
 
 /**
@@ -443,6 +467,7 @@ export type Compare<V> = { key: Key; end?: Key } & (
   | { lease: bigint; is?: CompareResult }
 )
 
+/** One operation of a transaction. Each is named for the method of the store that does the same, and takes the same options. */
 export type TxnOp<V> =
   | {
       put: [key: Key, value: V]
@@ -463,6 +488,7 @@ export type TxnOp<V> =
   | { get: Key; revision?: number }
   | { txn: TxnRequest<V> }
 
+/** What a transaction has done. */
 export interface TxnResult<V> {
   /** Whether all of `if` held. */
   ok: boolean
@@ -471,6 +497,7 @@ export interface TxnResult<V> {
   results: TxnOpResult<V>[]
 }
 
+/** What one operation gave, under its name. */
 export type TxnOpResult<V> =
   | { put: PutResult<V> }
   | { delete: DeleteResult<V> }
@@ -478,10 +505,12 @@ export type TxnOpResult<V> =
   | { get: Entry<V> | undefined }
   | { txn: TxnResult<V> }
 
+/** What happened to one key at one revision, `entry.modRevision` or `modRevision`. */
 export type Change<V> =
   | { readonly type: 'put'; readonly entry: Entry<V>; readonly prevEntry?: Entry<V> }
   | { readonly type: 'delete'; readonly key: string; readonly modRevision: number; readonly prevEntry?: Entry<V> }
 
+/** Where a watch begins, and what it delivers. */
 export interface WatchOptions {
   /** First revision wanted. One not yet written is waited for. */
   from?: number
@@ -516,14 +545,17 @@ export interface Watch<V> extends AsyncIterable<WatchBatch<V>>, AsyncDisposable 
   requestProgress(): void
 }
 
+/** Ends what was begun. May be called twice. */
 export type Unsubscribe = () => void
 
 /** A value that is computed from the store, and computed again when something it was computed from has changed. */
 export interface Live<T> {
   readonly value: T
+  /** Calls back when `value` has become another. */
   subscribe(onChange: () => void): Unsubscribe
 }
 
+/** A time to live that keys share: when it ends they are deleted, in one revision. */
 export interface Lease extends AsyncDisposable {
   readonly id: bigint
   readonly ttlSeconds: number
@@ -549,6 +581,24 @@ export interface StoreStats {
   operations: Record<string, { count: number; errors: number; p50Us: number; p99Us: number }>
 }
 
+/**
+ * What a failure means.
+ *
+ * Asked for what cannot be: `INVALID_KEY`, `INVALID_RANGE`, `INVALID_ARGUMENT`; `DUPLICATE_KEY`, a transaction that writes a
+ * key twice; `TOO_MANY_OPERATIONS`, `TOO_LARGE`; `KEY_NOT_FOUND`, `VALUE_PROVIDED` and `LEASE_PROVIDED`, by the ignore
+ * options; `LEASE_NOT_FOUND`, `LEASE_EXISTS`.
+ *
+ * About history: `COMPACTED`, what was asked for is forgotten; `FUTURE_REVISION`, it is not written yet;
+ * `REVISION_NOT_FOUND`; `RESTORED`, the content has been replaced, or taken back, under the watch; `GAP` and `DIVERGED`,
+ * changes that do not follow on what is here.
+ *
+ * About others: `CONFLICT`, they wrote first, try again; `NOT_LEADER`, another has taken over the database; `CANCELED`.
+ *
+ * About the storage: `QUOTA_EXCEEDED`, no room; `STORAGE_BLOCKED`, another has it open; `STORAGE_LOST`, it failed;
+ * `CORRUPT`, what it holds is damaged; `EVICTED`, it was thrown away; `UNSUPPORTED_FORMAT`, a newer version wrote it.
+ *
+ * About the engine: `CSP`, the page's policy forbids WebAssembly; `ENGINE_FAILED`; `CLOSED`, the store was closed.
+ */
 export type ErrorCode =
   | 'COMPACTED'
   | 'FUTURE_REVISION'
@@ -597,9 +647,11 @@ export interface StorageAdapter {
     /** Tabs of one origin see the same database; the store then takes a Web Lock on its name. */
     sharedByTabs: boolean
   }
+  /** Opens the database, which is there from now on. Rejects with the reason when the signal is aborted. */
   open(database: string, signal?: AbortSignal): Promise<StorageHandle>
 }
 
+/** An open database of a medium. */
 export interface StorageHandle {
   /** Every blob, ids ascending. */
   read(): AsyncIterable<{ id: string; bytes: Uint8Array }>
@@ -613,11 +665,13 @@ export interface StorageHandle {
    * The store makes the next call when this one has settled. One that has not settled after a minute counts as failed.
    */
   write(batch: StorageBatch, durability: 'relaxed' | 'strict'): Promise<void>
+  /** What the database takes of the medium, in bytes; undefined where the medium does not say. */
   bytesUsed(): Promise<number | undefined>
   /** Once, when no write is under way, or when one gives no answer. */
   close(): Promise<void>
 }
 
+/** Blobs to put and to delete, as one. */
 export interface StorageBatch {
   epoch: number
   /** Ids ascending. */
