@@ -1,7 +1,7 @@
 // The hooks with a real React, of both the versions that people use: in a browser, in development mode, whose warnings fail
 // the test, and on a server.
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -132,6 +132,13 @@ describe.for(['18', '19'])('React %s', (version) => {
       recovered: [],
       watchers: 0,
     })
+  })
+
+  play('what the README shows', async ({ play }) => {
+    expect(await play('readme')).toBe('read')
+    const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8')
+    const shown = /<!-- react -->\s*```tsx\n([\s\S]*?)```\s*<!-- \/react -->/.exec(readme)?.[1]
+    expect(shown).toBe(await readFile(`${folder}todos.tsx`, 'utf8'))
   })
 
   test('a server renders what its store says', async () => {

@@ -7,9 +7,12 @@ import { renderToString } from 'react-dom/server'
 import { open, RevkvError, type Store } from 'revkv'
 import { useGet, useList, useLive } from 'revkv/react'
 import { act, container, settled, shown } from './page.js'
+import { Todos } from './todos.js'
+
+const engine = () => new URL('/revkv/revkv.wasm', location.href)
 
 async function openStore(): Promise<Store<number>> {
-  return open<number>({ durability: 'memory', wasm: new URL('/revkv/revkv.wasm', location.href) })
+  return open<number>({ durability: 'memory', wasm: engine() })
 }
 
 /** Mounts, runs, unmounts; gives what `play` gave and how many watches are left. */
@@ -277,6 +280,21 @@ export async function abandoned() {
     ),
     async (store) => ({ text: shown(), rendered: renders > 0, watchers: store.stats().watchers }),
   )
+}
+
+/** What the README shows. */
+export async function readme() {
+  const store = await open<{ title: string }>({ durability: 'memory', wasm: engine() })
+  const root = createRoot(container())
+  root.render(<Todos store={store} />)
+  await settled()
+  await act(() => store.put('todo/1', { title: 'write' }))
+  await act(() => store.put('todo/2', { title: 'read' }))
+  await act(() => store.delete('todo/1'))
+  const text = shown()
+  root.unmount()
+  await store.close()
+  return text
 }
 
 class Boundary extends Component<{ children: ReactNode }, { failed?: unknown }> {
