@@ -11,7 +11,9 @@ const { name, exports } = JSON.parse(readFileSync(at('../pkg/package.json'), 'ut
 /** What is imported, by the source that it is built from: typedoc knows modules by their files. */
 const imports = new Map()
 for (const [subpath, { types }] of Object.entries(exports)) {
-  if (types) imports.set(types.replace('./dist/', '').replace('.d.ts', ''), subpath.replace('.', name))
+  const file = types?.replace('./dist/', '').replace('.d.ts', '')
+  // One that declares the same as another is that other.
+  if (file && !imports.has(file)) imports.set(file, subpath.replace('.', name))
 }
 
 /** Methods of others' objects, whose own documentation says what they do. */

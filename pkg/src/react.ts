@@ -48,6 +48,9 @@ export function useList<V>(store: LiveSource<V> | null | undefined, range: Range
  * A query written in place is a new one each time the component renders, and is asked again then. To keep what it gave,
  * name what it depends on, as for `useMemo`, or give a function that stays the same.
  *
+ * On a server it is asked once. A page that takes over what a server has rendered has to show the same at first: give it a
+ * store that says the same, or on both sides none, and the store when it is open.
+ *
  * @example
  * const open = useLive(store, (view) => view.count({ prefix: `todo/${list}/` }), [list])
  */
@@ -68,7 +71,6 @@ export function useLive<V, T>(
     () => [(onChange: () => void) => live.subscribe(onChange), () => live.value],
     [live],
   )
-  // A server, and a page that takes over what a server has rendered, ask the same store.
   return useSyncExternalStore(subscribe, value, value)
 }
 

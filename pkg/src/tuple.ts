@@ -28,7 +28,9 @@ const sizeMax = 255
 
 /**
  * The key of a tuple: byte for byte that of Deno KV. Within a type the order is: bytes and strings (as UTF-8) by their bytes;
- * bigints by size; numbers by size, with -0 before 0 and NaN last; false before true. A bigint is before every number.
+ * bigints by size; numbers by size, with -0 before 0 and NaN last; false before true. A bigint is before every number, which
+ * Deno's manual has the other way round, but not its database.
+ *
  * Errors: `INVALID_KEY` for a tuple without parts, a string with a lone surrogate and a bigint of more than 255 bytes;
  * `INVALID_ARGUMENT` for what is no part.
  *
