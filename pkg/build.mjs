@@ -15,11 +15,12 @@ const entries = [
   'index',
   'tuple',
   'metrics',
-  'react',
   'salvage',
   ...storages.map((storage) => `storage/${storage}`),
   'conformance/index',
 ]
+/** Shares no code with the others, only types. Among them it would make the bundler put its own helpers into a chunk for all. */
+const hooks = 'react'
 
 await bundle()
 declare()
@@ -30,23 +31,26 @@ async function bundle() {
   if (!existsSync(wasm)) throw new Error('pkg/wasm is missing: build the engine and run wasm-bindgen first')
   rmSync(dist, { recursive: true, force: true })
   mkdirSync(dist)
-  await build({
+  const options = {
     absWorkingDir: root,
-    entryPoints: entries.map((entry) => `src/${entry}.ts`),
     outdir: dist,
     outbase: 'src',
     bundle: true,
-    splitting: true,
-    // The one that the page has: hooks of two copies do not know each other.
-    external: ['react'],
     format: 'esm',
     target: 'es2022',
     minify: true,
     legalComments: 'none',
+    logLevel: 'warning',
+  }
+  await build({
+    ...options,
+    entryPoints: entries.map((entry) => `src/${entry}.ts`),
+    splitting: true,
     // Chunks lie beside the .wasm, whichever of them comes to load it.
     chunkNames: '[name]-[hash]',
-    logLevel: 'warning',
   })
+  // React is the one that the page has: hooks of two copies do not know each other.
+  await build({ ...options, entryPoints: [`src/${hooks}.ts`], external: ['react'] })
   copyFileSync(wasm, join(dist, 'revkv.wasm'))
 }
 
@@ -61,7 +65,7 @@ function declare() {
     for (const [, from] of readFileSync(file, 'utf8').matchAll(/from '(\.[^']+)\.js'/g))
       follow(join(dirname(file), `${from}.d.ts`))
   }
-  for (const entry of entries) follow(join(dist, `${entry}.d.ts`))
+  for (const entry of [...entries, hooks]) follow(join(dist, `${entry}.d.ts`))
   for (const file of files('.d.ts')) if (!reached.has(file)) rmSync(file)
 }
 
