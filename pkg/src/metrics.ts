@@ -59,7 +59,7 @@ export function openMetrics(sources: MetricsSource | readonly MetricsSource[]): 
 /** A unit is the end of its metric's name. */
 const gaugesOf: readonly { name: string; help: string; unit?: string; value: (stats: StoreStats) => number }[] = [
   { name: 'revkv_keys', help: 'Keys there are now.', value: (stats) => stats.keys },
-  { name: 'revkv_revisions', help: 'Revisions whose changes are kept.', value: (stats) => stats.revisions },
+  { name: 'revkv_revisions', help: 'Changes that are kept, which are the history.', value: (stats) => stats.revisions },
   {
     name: 'revkv_data_bytes',
     help: 'What keys and history are counted as.',
@@ -67,8 +67,18 @@ const gaugesOf: readonly { name: string; help: string; unit?: string; value: (st
     value: (stats) => stats.bytes,
   },
   { name: 'revkv_wasm_memory_bytes', help: 'Memory of the engine.', unit: 'bytes', value: (stats) => stats.wasmBytes },
-  { name: 'revkv_storage_bytes', help: 'Taken of the storage.', unit: 'bytes', value: (stats) => stats.storageBytes },
-  { name: 'revkv_watchers', help: 'Watches that are open.', value: (stats) => stats.watchers },
+  {
+    name: 'revkv_storage_bytes',
+    help: 'Taken of the storage.',
+    unit: 'bytes',
+    // Below 0 it is not known.
+    value: ({ storageBytes }) => (storageBytes < 0 ? NaN : storageBytes),
+  },
+  {
+    name: 'revkv_watchers',
+    help: 'What is watched: by watches, listeners and live queries.',
+    value: (stats) => stats.watchers,
+  },
   { name: 'revkv_leases', help: 'Leases that have not ended.', value: (stats) => stats.leases },
 ]
 

@@ -79,9 +79,17 @@ export function range(of: { prefix?: Tuple; start?: Tuple; end?: Tuple }): Range
   // Not every key with the prefix's bytes has its parts: after "a" comes ff where the part is "a\0". No part begins with it,
   // nor with 00.
   const [first, end] = [0x00, 0xff].map((byte) => Uint8Array.of(...prefix, byte)) as [Uint8Array, Uint8Array]
-  if (!bounds.start || args.compareBytes(bounds.start, first) < 0) bounds.start = first
-  if (!bounds.end || args.compareBytes(end, bounds.end) < 0) bounds.end = end
+  if (!bounds.start || isBefore(bounds.start, first)) bounds.start = first
+  if (!bounds.end || isBefore(end, bounds.end)) bounds.end = end
   return bounds
+}
+
+/** In the order of keys. */
+function isBefore(a: Uint8Array, b: Uint8Array): boolean {
+  for (let i = 0; i < a.length && i < b.length; i++) {
+    if (a[i] !== b[i]) return (a[i] as number) < (b[i] as number)
+  }
+  return a.length < b.length
 }
 
 function packParts(tuple: unknown, name: string): Uint8Array {
@@ -198,7 +206,7 @@ class Source {
     const flip = (taken[0] as number) >= 0x80 ? 0 : 0xff
     const bytes = Uint8Array.from(taken, (byte, i) => (flip ? byte ^ flip : i === 0 ? byte & 0x7f : byte))
     const value = new DataView(bytes.buffer).getFloat64(0)
-    if (Number.isNaN(value) && args.compareBytes(taken, Uint8Array.from(nan)) !== 0) throw noTuple()
+    if (Number.isNaN(value) && taken.some((byte, i) => byte !== nan[i])) throw noTuple()
     return value
   }
 

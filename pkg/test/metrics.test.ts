@@ -77,8 +77,9 @@ test('several stores share the families, each with its labels', () => {
 })
 
 test('a number may be any', () => {
-  const families = readOpenMetrics(openMetrics({ stats: { ...stats, keys: NaN, bytes: Infinity, leases: -Infinity } }))
-  expect([0, 2, 6].map((i) => families[i]?.samples[0]?.value)).toEqual([NaN, Infinity, -Infinity])
+  const odd = { ...stats, keys: NaN, bytes: Infinity, leases: -Infinity, storageBytes: -1 }
+  const families = readOpenMetrics(openMetrics({ stats: odd }))
+  expect([0, 2, 4, 6].map((i) => families[i]?.samples[0]?.value)).toEqual([NaN, Infinity, NaN, -Infinity])
 })
 
 test('what a store says of itself', async () => {

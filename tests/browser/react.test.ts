@@ -55,16 +55,17 @@ describe.for(['18', '19'])('React %s', (version) => {
   /** Runs a scenario in a page of its own. A warning of React's is a failure. */
   const play = test.extend('play', async ({ open }) => async <S extends Scenario>(scenario: S): Promise<Seen<S>> => {
     const page = await open()
-    const said: string[] = []
+    const said: Promise<unknown>[] = []
     page.on('console', (message) => {
-      if (message.type() === 'error' || message.type() === 'warning') said.push(message.text())
+      if (message.type() !== 'error' && message.type() !== 'warning') return
+      said.push(Promise.all(message.args().map((arg) => arg.evaluate(String))))
     })
     await page.addScriptTag({ content: await script })
     const seen = (await page.evaluate(
       (name) => (globalThis as unknown as { scenarios: Record<string, () => unknown> }).scenarios[name]?.(),
       scenario,
     )) as Seen<S>
-    expect(said).toEqual([])
+    expect(await Promise.all(said)).toEqual([])
     return seen
   })
 
