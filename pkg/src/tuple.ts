@@ -142,7 +142,7 @@ function packBigInt(value: bigint, into: number[], name: string): void {
   for (let i = 0; i < size; i++) into.push(Number.parseInt(even.slice(2 * i, 2 * i + 2), 16) ^ flip)
 }
 
-/** Every NaN is one: what its bits are is up to the platform. */
+/** Every NaN is this one. Deno has another for those with the sign bit, which no program can see, and platforms set as they like. */
 const nan = [0xff, 0xf8, 0, 0, 0, 0, 0, 0]
 
 function packNumber(value: number): number[] {
