@@ -54,14 +54,6 @@ fn write<T: Encode>(value: &T, out: &mut Vec<u8>, config: impl Config) {
     assert!(written, "a Vec takes every byte");
 }
 
-/// The encoding of `value`.
-#[cfg(target_arch = "wasm32")]
-pub(crate) fn encode<T: Encode>(value: &T) -> Vec<u8> {
-    let mut out = Vec::new();
-    encode_into(value, &mut out);
-    out
-}
-
 /// Reads one level of what may hold itself: each takes its share of all that may be decoded, until it ends.
 pub(crate) fn decode_level<'a, D: BorrowDecoder<'a>, T: BorrowDecode<'a, D::Context>>(
     decoder: &mut D,

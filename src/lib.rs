@@ -30,7 +30,7 @@ mod mvcc;
 pub mod wasm;
 mod watch;
 
-pub use engine::{Engine, EngineOptions, Request, Response, Stats};
+pub use engine::{BackupInfo, Engine, EngineOptions, Request, Response, Stats};
 pub use error::Error;
 #[cfg(fuzzing)]
 pub use journal::fuzzing;

@@ -243,6 +243,11 @@ impl Watchers {
         self.due.clone()
     }
 
+    /// Whether any watcher has something to take.
+    pub fn has_pending(&self) -> bool {
+        !self.due.is_empty()
+    }
+
     /// Takes what a watcher has not seen: whole revisions up to `up_to`, about `events_max` events but at least one
     /// revision. A watcher that compaction has overtaken ends with an error, or begins again where it may resync.
     pub fn take<'s>(

@@ -1,39 +1,88 @@
-// Backups: what the engine packs, as one piece or as a stream, and read from either.
+// Backups: read out of the engine portion by portion, and read from bytes or a stream.
 
 import { copyBytes, isBytes } from './codecs.js'
-import { invalidArgument } from './errors.js'
+import { invalidArgument, RevkvError } from './errors.js'
 import type { Backup } from './types.js'
+import type { Core } from './wasm.js'
+import { type BackupInfo, readBackupInfo } from './wire.js'
 
-/** What a stream gives at a time: little enough for any sink, and few enough turns. */
-const chunkBytes = 64 * 1024
+/** What a backup needs of its store. */
+export interface BackupSource {
+  core: Core
+  /** Nothing keeps a compaction from going on any more. */
+  ended(): void
+}
 
+/**
+ * A backup as it was cut: its revision and its size. Each reading takes the records from the engine as they are asked for;
+ * until it ends, compaction removes nothing.
+ */
 export class StoreBackup implements Backup {
+  readonly size: number
   readonly revision: number
-  readonly #bytes: Uint8Array
+  readonly #source: BackupSource
+  readonly #history: boolean
 
-  constructor(bytes: Uint8Array, revision: number) {
-    this.#bytes = bytes
-    this.revision = revision
-  }
-
-  get size(): number {
-    return this.#bytes.length
+  constructor(source: BackupSource, revision: number, history: boolean) {
+    this.#source = source
+    this.#history = history
+    const info = this.#begin(revision)
+    this.#end(info.id)
+    this.size = info.size
+    this.revision = info.revision
   }
 
   stream(): ReadableStream<Uint8Array> {
-    const bytes = this.#bytes
-    let at = 0
-    return new ReadableStream({
-      pull(controller) {
-        if (at < bytes.length) controller.enqueue(bytes.slice(at, at + chunkBytes))
-        at += chunkBytes
-        if (at >= bytes.length) controller.close()
+    let id: number | undefined
+    return new ReadableStream(
+      {
+        pull: (controller) => {
+          id ??= this.#reopen()
+          const portion = this.#read(id)
+          if (portion) controller.enqueue(portion)
+          else controller.close()
+        },
+        cancel: () => {
+          if (id !== undefined) this.#end(id)
+        },
       },
-    })
+      // Nothing is read before somebody asks, so that a stream nobody reads holds nothing up.
+      { highWaterMark: 0 },
+    )
   }
 
   async bytes(): Promise<Uint8Array> {
-    return this.#bytes.slice()
+    const bytes = new Uint8Array(this.size)
+    const id = this.#reopen()
+    let at = 0
+    for (let portion = this.#read(id); portion; portion = this.#read(id)) {
+      bytes.set(portion, at)
+      at += portion.length
+    }
+    return bytes
+  }
+
+  #begin(revision: number): BackupInfo {
+    return readBackupInfo(this.#source.core.call((engine) => engine.beginBackup(revision, this.#history)))
+  }
+
+  /** Begins a reading of what was cut, if it is all there still. */
+  #reopen(): number {
+    const { id, size } = this.#begin(this.revision)
+    if (size === this.size) return id
+    this.#end(id)
+    throw new RevkvError('COMPACTED', 'Compaction has removed something of this backup: make it again.')
+  }
+
+  #read(id: number): Uint8Array | undefined {
+    const portion = this.#source.core.call((engine) => engine.readBackup(id))
+    if (!portion) this.#source.ended()
+    return portion
+  }
+
+  #end(id: number): void {
+    this.#source.core.call((engine) => engine.endBackup(id))
+    this.#source.ended()
   }
 }
 

@@ -10,6 +10,8 @@ export interface ErrorDetails {
   revision?: number
   compactRevision?: number
   cause?: unknown
+  /** Where the code alone does not say. */
+  retryable?: boolean
 }
 
 /** Every failure is one of these; compare `code`, never the text. `RevkvError.is(e)` works across copies of the package. */
@@ -30,7 +32,7 @@ export class RevkvError extends Error {
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined)
     this.code = code
-    this.retryable = code === 'CONFLICT' || code === 'STORAGE_BLOCKED'
+    this.retryable = details.retryable ?? (code === 'CONFLICT' || code === 'STORAGE_BLOCKED')
     if (details.revision !== undefined) this.revision = details.revision
     if (details.compactRevision !== undefined) this.compactRevision = details.compactRevision
     Object.defineProperty(this, brand, { value: true })
@@ -45,16 +47,6 @@ export class RevkvError extends Error {
 /** An argument the caller has to change. */
 export function invalidArgument(message: string, cause?: unknown): RevkvError {
   return new RevkvError('INVALID_ARGUMENT', message, cause === undefined ? {} : { cause })
-}
-
-/** What the engine throws when it refuses a request; anything else that comes out of it is a trap. */
-export interface EngineRefusal extends ErrorDetails {
-  code: ErrorCode
-  message: string
-}
-
-export function isRefusal(e: unknown): e is EngineRefusal {
-  return typeof e === 'object' && e !== null && !(e instanceof Error) && typeof (e as EngineRefusal).code === 'string'
 }
 
 /** A medium's failure: an adapter's own RevkvError as it is, anything else under the code that says what it means. */

@@ -15,7 +15,7 @@ export interface Lock {
 
 /** The lock of a database that other tabs see, where there are locks. */
 export function lockOf(storage: StorageAdapter, name: string, signal: AbortSignal | undefined) {
-  return storage.supports.sharedByTabs && hasLocks() ? takeLock(name, signal) : undefined
+  return storage.supports.sharedByTabs && hasLocks() ? takeLock(storage.name, name, signal) : undefined
 }
 
 function hasLocks(): boolean {
@@ -23,7 +23,7 @@ function hasLocks(): boolean {
 }
 
 /** Takes the lock of a database, or STORAGE_BLOCKED when it is not to be had in time. */
-function takeLock(name: string, signal: AbortSignal | undefined): Promise<Lock> {
+function takeLock(storage: string, name: string, signal: AbortSignal | undefined): Promise<Lock> {
   return new Promise((resolve, reject) => {
     const giveUp = new AbortController()
     const abort = () => giveUp.abort()
@@ -34,7 +34,7 @@ function takeLock(name: string, signal: AbortSignal | undefined): Promise<Lock> 
       signal?.removeEventListener('abort', abort)
     }
     let lose: ((error: RevkvError) => void) | undefined
-    const request = navigator.locks.request(`revkv:${name}`, { signal: giveUp.signal }, () => {
+    const request = navigator.locks.request(`revkv:${storage}:${name}`, { signal: giveUp.signal }, () => {
       settled()
       return new Promise<void>((free) => {
         const lost = new Promise<RevkvError>((told) => {

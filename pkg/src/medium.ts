@@ -54,30 +54,22 @@ export class Medium {
 
   /** `maxBytes`: of the engines that are made of it. */
   static async open(adapter: StorageAdapter, name: string, maxBytes: number, signal?: AbortSignal): Promise<Medium> {
-    return new Medium(adapter, name, maxBytes, await opened(adapter, name, signal))
+    return new Medium(adapter, name, maxBytes, await openedInTime(adapter, name, signal))
   }
 
   /** Opens it again: a handle that has failed once is not asked again. */
   async reopen(): Promise<void> {
     await this.close(1)
-    const opening = opened(this.adapter, this.#name, undefined)
-    // One that comes after the deadline is let go again.
-    let late = false
-    const letGo = async (handle: StorageHandle) => {
-      if (late) await handle.close()
-    }
-    opening.then(letGo).catch(() => {})
-    try {
-      this.#handle = await answered(opening)
-    } catch (e) {
-      late = true
-      throw e
-    }
+    this.#handle = await openedInTime(this.adapter, this.#name, undefined)
   }
 
-  /** An engine that has read all there is, and is not started. `refused` is told of a blob that cannot be read. */
-  async recover(signal?: AbortSignal, refused?: (error: unknown) => void): Promise<Core> {
-    const core = newCore(this.adapter.maxBlobBytes, this.#maxBytes)
+  /**
+   * An engine that has read all there is, and is not started: in an instance of its own, or beside another engine that is
+   * to adopt it. `refused` is told of a blob that cannot be read.
+   */
+  async recover(how: { signal?: AbortSignal | undefined; refused?: (e: unknown) => void; beside?: Core } = {}) {
+    const { signal, refused, beside } = how
+    const core = beside?.beside(newIncarnation()) ?? newCore(this.adapter.maxBlobBytes, this.#maxBytes)
     try {
       const blobs = this.#handle.read()[Symbol.asyncIterator]()
       for (;;) {
@@ -127,6 +119,26 @@ export function newCore(maxBlobBytes: number, maxBytes: number): Core {
 /** Names a life of a store. */
 export function newIncarnation(): Uint8Array {
   return crypto.getRandomValues(new Uint8Array(16))
+}
+
+/** A handle, or STORAGE_LOST when none comes; one that comes after all is let go again. */
+async function openedInTime(
+  adapter: StorageAdapter,
+  name: string,
+  signal: AbortSignal | undefined,
+): Promise<StorageHandle> {
+  const opening = opened(adapter, name, signal)
+  let late = false
+  const letGo = async (handle: StorageHandle) => {
+    if (late) await handle.close()
+  }
+  opening.then(letGo).catch(() => {})
+  try {
+    return await answered(opening)
+  } catch (e) {
+    late = true
+    throw e
+  }
 }
 
 async function opened(adapter: StorageAdapter, name: string, signal: AbortSignal | undefined): Promise<StorageHandle> {

@@ -53,13 +53,20 @@ async function claim(medium: Medium, sentinel: Sentinel | undefined, signal: Abo
   for (let retries = 0; ; retries++) {
     let core: Core | undefined
     try {
-      core = await medium.recover(signal)
+      core = await medium.recover({ signal })
       core.start()
       if (sentinel?.compare(core)) core.call((engine) => engine.renew(newIncarnation()))
       const opening = core.call((engine) => engine.takeReady())
       if (opening) {
         const { through, ...batch } = readReady(opening)
-        await medium.write(batch, 'relaxed')
+        try {
+          await medium.write(batch, 'relaxed')
+        } catch (e) {
+          const isFull = RevkvError.is(e) && e.code === 'QUOTA_EXCEEDED'
+          if (!isFull || core.call((engine) => engine.revision) === 1) throw e
+          await unclaimed(core, medium, sentinel, signal)
+          return core
+        }
         core.call((engine) => engine.persisted(through))
       }
       signal?.throwIfAborted()
@@ -69,4 +76,20 @@ async function claim(medium: Medium, sentinel: Sentinel | undefined, signal: Abo
       if (retries === claimRetriesMax || !RevkvError.is(e) || e.code !== 'NOT_LEADER') throw e
     }
   }
+}
+
+/**
+ * There is no room for a claim: the engine goes back to what is stored, and can be read and backed up. Its first write
+ * claims the storage, once there is room, and is refused like one of a deposed writer if another has written since.
+ */
+async function unclaimed(
+  core: Core,
+  medium: Medium,
+  sentinel: Sentinel | undefined,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  await medium.reopen()
+  const found = (await medium.recover({ signal, beside: core })).start()
+  core.adopt(found, (engine, found) => engine.rewind(found))
+  if (sentinel?.compare(core)) core.call((engine) => engine.renew(newIncarnation()))
 }

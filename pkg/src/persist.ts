@@ -5,6 +5,9 @@
 // opened anew and read, which settles what it holds; then
 // - what is missing is in memory still, and everything is written again: nobody has noticed but for the time it took;
 // - or there is no room for it, and memory goes back to what is stored.
+//
+// An engine that has stopped on an error of its own is replaced by one that reads the storage. What was with the storage
+// by then is settled as always; what had not got there is gone, and whoever waits for it is told.
 
 import { RevkvError, storageError } from './errors.js'
 import { isSilence, type Medium } from './medium.js'
@@ -29,12 +32,18 @@ export interface PersistEvents {
   healed(error: RevkvError): void
   /** There was no room: what the storage has not taken is gone from memory too. */
   full(error: RevkvError): void
+  /** The engine had stopped, and another has read what the storage holds, which reaches to `revision`. */
+  rebuilt(error: RevkvError, revision: number): void
+  /** The database was deleted while it was open; `failed` follows. */
+  deleted(): void
   /** Nothing is written any more. */
   failed(error: RevkvError): void
 }
 
 /** A failed storage is opened again at once, and then after each of these; a handle that heals does so soon or not at all. */
 const healDelaysMs = [0, 200, 1000]
+/** So often is an engine replaced that does nothing before it stops again. */
+const rebuildsMax = 3
 /** While there is no room, puts are refused without asking the storage, but for one so often. */
 const fullMs = 1000
 
@@ -64,11 +73,23 @@ export class Persist {
   #full: { error: RevkvError; until: number } | undefined
   /** The failure took with it what had been applied. */
   #lost = false
+  /** Of the last batch. */
+  #epoch: number
+  #rebuilds = 0
 
   constructor(core: Core, medium: Medium | undefined, events: PersistEvents) {
     this.#core = core
     this.#medium = medium
     this.#events = events
+    this.#epoch = core.call((engine) => engine.epoch)
+    core.onTrap = (error) => this.#trapped(error)
+  }
+
+  /** The loop replaces the engine, once the batch under way is done. */
+  #trapped(error: RevkvError): void {
+    for (const waiter of this.#takeWaiting()) waiter.reject(error)
+    if (this.#medium) this.start()
+    else this.fail(error)
   }
 
   /** Throws when the storage has failed, before a write that could not be kept. `grows`: it needs room. */
@@ -130,9 +151,10 @@ export class Persist {
 
   async #run(medium: Medium): Promise<void> {
     let group: Waiter[] = []
-    try {
-      for (;;) {
+    for (;;) {
+      try {
         if (this.#failure) break
+        if (this.#core.trap) await this.#rebuild(medium, this.#core.trap)
         const batch = this.#gather()
         group = this.#takeWaiting()
         if (batch && !(await this.#write(medium, batch, group))) {
@@ -143,30 +165,35 @@ export class Persist {
         if (this.#failure) throw this.#failure
         for (const waiter of group) waiter.resolve()
         if (!batch) break
-        this.#tellDurable()
+        if (!this.#core.trap) this.#tellDurable()
+      } catch (e) {
+        const error = storageError(e)
+        for (const waiter of group) waiter.reject(error)
+        // An engine that has stopped is replaced, whoever met it.
+        if (error === this.#core.trap) continue
+        this.#lost = true
+        this.fail(error)
+        break
       }
-    } catch (e) {
-      this.#lost = true
-      const error = storageError(e)
-      for (const waiter of group) waiter.reject(error)
-      this.fail(error)
     }
     // No await since the last look at what is ready, so a write in between cannot have been missed.
     this.#running = false
   }
 
-  /** Writes a batch, on a storage opened anew where it fails. `false`: there was no room, as those who waited are told. */
+  /** Writes a batch, on a storage opened anew where it fails. `false`: it is not written, as those who waited are told. */
   async #write(medium: Medium, batch: Batch, group: Waiter[]): Promise<boolean> {
     try {
+      this.#epoch = batch.batch.epoch
       await medium.write(batch.batch, batch.durability)
       // The lock may have been lost during the write; then nobody is told that it is written.
       if (this.#failure) throw this.#failure
-      this.#confirm(batch)
+      if (!this.#core.trap) this.#confirm(batch)
       this.#full = undefined
       return true
     } catch (e) {
       const error = storageError(e)
       if (this.#failure || error.code === 'NOT_LEADER') throw error
+      if (this.#core.trap) return this.#settle(medium, batch, group, error)
       if (error.code !== 'QUOTA_EXCEEDED') return this.#heal(medium, error)
       // With the moment of going back, so that no write between two moments is taken for one that is gone.
       await this.#reopened(medium, (engine, found) => {
@@ -202,11 +229,38 @@ export class Persist {
     return true
   }
 
-  async #reopened(medium: Medium, adopt: Parameters<Core['adopt']>[1]): Promise<void> {
+  /** Of a batch that failed while the engine had stopped, what the storage holds tells whether it is written. */
+  async #settle(medium: Medium, batch: Batch, group: Waiter[], error: RevkvError): Promise<boolean> {
+    const revision = await this.#rebuild(medium, this.#core.trap ?? error)
+    if (batch.through > 0 && revision >= batch.through) return true
+    for (const waiter of group) waiter.reject(error)
+    return false
+  }
+
+  /** Reads what the storage holds into an engine that replaces the one that has stopped; gives the revision it reaches to. */
+  async #rebuild(medium: Medium, trap: RevkvError): Promise<number> {
+    // One that stops again and again, with nothing done in between, will not do better the next time.
+    if (this.#rebuilds++ === rebuildsMax) throw new RevkvError('ENGINE_FAILED', trap.message, { cause: trap })
     await medium.reopen()
     const found = (await medium.recover()).start()
+    const { epoch, revision } = found.call(({ epoch, revision }) => ({ epoch, revision }))
+    // What it starts is one above what is stored.
+    if (epoch > this.#epoch + 1) {
+      found.free()
+      throw new RevkvError('NOT_LEADER', 'Another store has written to the storage since: open it again.')
+    }
+    this.#core.replace(found)
+    this.#unflushed = true
+    this.#events.rebuilt(trap, revision)
+    return revision
+  }
+
+  async #reopened(medium: Medium, adopt: Parameters<Core['adopt']>[1]): Promise<void> {
+    await medium.reopen()
+    const found = (await medium.recover({ beside: this.#core })).start()
     if (found.call((engine) => engine.revision) === 1 && this.#core.call((engine) => engine.durableRevision) > 1) {
       found.free()
+      this.#events.deleted()
       // By somebody who wanted it gone, perhaps; so it is not made again.
       throw new RevkvError(
         'STORAGE_LOST',
@@ -230,6 +284,7 @@ export class Persist {
   }
 
   #confirm({ through, durability }: Batch): void {
+    this.#rebuilds = 0
     this.#unflushed = durability === 'relaxed'
     if (through > 0) this.#core.call((engine) => engine.persisted(through))
   }

@@ -29,7 +29,7 @@ export async function salvage<V = unknown>(options: OpenOptions<V>): Promise<Sal
     const medium = await Medium.open(storage, name, 0, signal)
     try {
       const lost: Loss[] = []
-      const core = await medium.recover(signal, (error) => lost.push(unread(error)))
+      const core = await medium.recover({ signal, refused: (error) => lost.push(unread(error)) })
       lost.push(...readLosses(core.call((engine) => engine.salvage())))
       return { store: new EngineStore<V>({ name, core, form, durability: 'memory' }), lost }
     } finally {

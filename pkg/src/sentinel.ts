@@ -21,6 +21,7 @@ export class Sentinel {
   readonly #key: string
   readonly #place: globalThis.Storage
   #writtenMs = 0
+  #ended = false
 
   private constructor(key: string, place: globalThis.Storage) {
     this.#key = key
@@ -56,8 +57,16 @@ export class Sentinel {
     throw new RevkvError('EVICTED', `The database held revision ${seen.revision} and ${found}. ${advice}`, { revision })
   }
 
+  /** What was noted is known to be gone, and told: the next opening goes on with what there is. */
+  accept(): void {
+    const seen = this.#read()
+    if (seen) this.#write({ ...seen, told: true })
+    this.#ended = true
+  }
+
   /** Notes what the storage is known to hold. */
   note(core: Core, now = false): void {
+    if (this.#ended || core.trap) return
     const nowMs = Date.now()
     if (!now && Math.abs(nowMs - this.#writtenMs) < everyMs) return
     this.#writtenMs = nowMs

@@ -106,15 +106,24 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
         this.#watchers.wake()
         this.emit('quota', { error })
       },
+      rebuilt: (error, revision) => {
+        this.#watchers.reopen(revision)
+        this.#resume()
+        this.emit('healed', { error })
+      },
+      deleted: () => sentinel?.accept(),
       failed: (error) => {
         this.#expiry.stop()
         this.report(error)
+        // Of a store that nothing else holds, nothing is left.
+        if (core.trap) {
+          this.#watchers.end(error)
+          this.close().catch(() => {})
+        }
       },
     })
     lock?.lost.then((error) => this.#persist.fail(error))
-    // What expired while the database was closed, and a compaction that was cut short.
-    this.#expire()
-    this.#background(this.#compactPhysically()).catch((e: unknown) => this.report(e))
+    this.#resume()
   }
 
   get revision(): number {
@@ -259,8 +268,7 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
     const given = args.options(options, ['revision', 'history'], 'backup')
     const revision = args.natural(given.revision, 'revision')
     const history = given.history === undefined || args.flag(given.history, 'history')
-    const bytes = this.#core.call((engine) => engine.backup(revision, history))
-    return new StoreBackup(bytes, revision || this.revision)
+    return new StoreBackup({ core: this.#core, ended: () => this.#removeForgotten() }, revision, history)
   }
 
   async restore(source: ReadableStream<Uint8Array> | Uint8Array): Promise<void> {
@@ -456,9 +464,7 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
   /** What only the snapshot kept is removed in the background. */
   #release(revision: number): void {
     if (this.#closing) return
-    if (this.#core.call((engine) => engine.releaseSnapshot(revision))) {
-      this.#background(this.#compactPhysically()).catch((e: unknown) => this.report(e))
-    }
+    if (this.#core.call((engine) => engine.releaseSnapshot(revision))) this.#removeForgotten()
   }
 
   #armExpiry(): void {
@@ -473,6 +479,17 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
     } catch (e) {
       this.report(e)
     }
+  }
+
+  /** What expired while the database was closed, and a compaction that was cut short. */
+  #resume(): void {
+    this.#expire()
+    this.#removeForgotten()
+  }
+
+  #removeForgotten(): void {
+    if (this.#closing) return
+    this.#background(this.#compactPhysically()).catch((e: unknown) => this.report(e))
   }
 
   #background(work: Promise<void>): Promise<void> {

@@ -199,12 +199,13 @@ export interface Store<V = unknown> extends EventTarget, AsyncDisposable {
   hash(revision?: number): { hash: number; revision: number; compactRevision: number }
   /**
    * Everything at one revision, checksummed, with all that is kept of its history unless `history` is false; leases are
-   * those there are now. It is made at the call, and what is written afterwards is not in it.
-   * Errors: `COMPACTED`, `FUTURE_REVISION`.
+   * those there are now. It is cut at the call: its size is known, and what is written afterwards is not in it. Its bytes are
+   * made as they are read; from the first to the last, compaction removes nothing. Where compaction has removed something
+   * of it before, reading it fails with `COMPACTED`. Errors: `COMPACTED`, `FUTURE_REVISION`.
    *
    * @example
-   * const { size, revision } = store.backup()
-   * await new Response(store.backup().stream()).blob()
+   * const backup = store.backup()
+   * await fetch(url, { method: 'PUT', body: backup.stream(), headers: { 'content-length': String(backup.size) } })
    */
   backup(options?: BackupOptions): Backup
   /**

@@ -1,22 +1,18 @@
 // The engine: finding and compiling the .wasm, and the guard around every call into it.
-// This is the only file that imports generated code.
 
-import init, { Engine, initSync } from '../wasm/revkv.js'
-import { invalidArgument, isRefusal, RevkvError } from './errors.js'
+import { Engine, Instance } from './engine.js'
+import { invalidArgument, RevkvError } from './errors.js'
 import type { OpenOptions } from './types.js'
-
-export type { Engine }
 
 type Source = NonNullable<OpenOptions['wasm']>
 
-/** The generated code holds one instance, which every store of the page shares; so it is loaded once. */
+/** Compiled once; every store has an instance of its own. */
 let loading: Promise<void> | undefined
-/** Set by the first trap. The instance's memory may be half changed from then on, so no call may reach it again. */
-let trap: RevkvError | undefined
+let compiled: WebAssembly.Module | undefined
 
 /** Loads the engine. A failure is not kept: the next `open` tries again. */
 export function loadEngine(source?: Source): Promise<void> {
-  loading ??= instantiate(source).catch((e: unknown) => {
+  loading ??= load(source).catch((e: unknown) => {
     loading = undefined
     throw RevkvError.is(e) ? e : loadError(e)
   })
@@ -36,11 +32,11 @@ export function checkSource(source: unknown): Source | undefined {
   throw invalidArgument('wasm: expected a WebAssembly.Module, bytes, URL, string or Response.')
 }
 
-async function instantiate(source?: Source): Promise<void> {
-  const given = checkSource(await source)
-  // Edge workers hand over a compiled module and forbid asynchronous instantiation.
-  if (typeOf(given) === 'WebAssembly.Module') initSync({ module: given as WebAssembly.Module })
-  else await init({ module_or_path: await compile(given) })
+async function load(source?: Source): Promise<void> {
+  const module = await compile(checkSource(await source))
+  // What is WebAssembly, but not this engine, is found out here.
+  new Instance(module)
+  compiled = module
 }
 
 /** The platform's name for what it is; unlike instanceof it also knows what comes from another realm. */
@@ -53,6 +49,8 @@ async function compile(source: unknown): Promise<WebAssembly.Module> {
   if (source === undefined) return compileAt(new URL('./revkv.wasm', import.meta.url))
   if (type === 'String' || type === 'URL') return compileAt(source as string | URL)
   if (type === 'Response') return compileResponse(source as Response)
+  // Edge workers hand over a compiled module, and compile nothing themselves.
+  if (type === 'WebAssembly.Module') return source as WebAssembly.Module
   return WebAssembly.compile(source as BufferSource)
 }
 
@@ -95,12 +93,27 @@ function loadError(cause: unknown): RevkvError {
   return new RevkvError('ENGINE_FAILED', `The engine could not be loaded: ${message}`, { cause })
 }
 
-/** One store's engine. Every call goes through `call`, which tells refusals from traps. */
+/**
+ * One store's engine, in an instance that it shares with nobody but those that are read beside it. Every call goes through
+ * `call`, which tells refusals from traps.
+ */
 export class Core {
+  /** Hears of the first trap, during the call that met it. */
+  onTrap: (error: RevkvError) => void = () => {}
+  readonly #limits: { maxBlobBytes: number; maxBytes: number }
+  #instance: Instance
   #engine: Engine | undefined
 
-  constructor(incarnation: Uint8Array, maxBlobBytes: number, maxBytes: number) {
-    this.#engine = guarded(() => new Engine(incarnation, maxBlobBytes, maxBytes))
+  constructor(incarnation: Uint8Array, maxBlobBytes: number, maxBytes: number, instance = newInstance()) {
+    this.#limits = { maxBlobBytes, maxBytes }
+    this.#instance = instance
+    this.#engine = this.#guarded(() => new Engine(instance, incarnation, maxBlobBytes, maxBytes))
+  }
+
+  /** Another engine that can be adopted. */
+  beside(incarnation: Uint8Array): Core {
+    const { maxBlobBytes, maxBytes } = this.#limits
+    return new Core(incarnation, maxBlobBytes, maxBytes, this.#instance)
   }
 
   /** Ends the recovery. */
@@ -109,37 +122,58 @@ export class Core {
     return this
   }
 
-  /** Runs one call into the engine; CLOSED after `free`. */
+  /** Runs one call into the engine; CLOSED after `free`, ENGINE_FAILED after a trap. */
   call<T>(work: (engine: Engine) => T): T {
     const engine = this.#engine
     if (!engine) throw new RevkvError('CLOSED', 'The store is closed.')
-    return guarded(() => work(engine))
+    return this.#guarded(() => work(engine))
   }
 
-  /** Hands the engine of another core over to this one's. */
+  /** What stopped the engine. */
+  get trap(): RevkvError | undefined {
+    return this.#instance.trap
+  }
+
+  /** Hands the engine of another core beside this one over to this one's. */
   adopt(other: Core, work: (engine: Engine, found: Engine) => void): void {
     const found = other.#engine
     other.#engine = undefined
     if (found) this.call((engine) => work(engine, found))
   }
 
+  /** Goes on with the engine of another core in the place of one that has stopped, behind the last revision of that. */
+  replace(other: Core): void {
+    // The board is written when a call is done, and reading memory is no call.
+    const revision = this.#engine?.revision ?? 0
+    this.#instance = other.#instance
+    this.#engine = other.#engine
+    other.#engine = undefined
+    if (Number.isSafeInteger(revision) && revision > 0) this.call((engine) => engine.skipTo(revision))
+  }
+
   free(): void {
     const engine = this.#engine
     this.#engine = undefined
-    // After a trap nothing of the instance can be given back.
-    if (engine && !trap) guarded(() => engine.free())
+    // After a trap nothing of the instance can be given back; it goes as a whole.
+    if (engine && !this.trap) this.#guarded(() => engine.free())
+  }
+
+  /** Anything but a refusal is a trap, after which every call fails alike. */
+  #guarded<T>(work: () => T): T {
+    if (this.#instance.trap) throw this.#instance.trap
+    try {
+      return work()
+    } catch (cause) {
+      if (RevkvError.is(cause)) throw cause
+      const text = 'The engine stopped on an internal error. A store with a storage goes on from what that holds.'
+      this.#instance.trap = new RevkvError('ENGINE_FAILED', text, { cause, retryable: true })
+      this.onTrap(this.#instance.trap)
+      throw this.#instance.trap
+    }
   }
 }
 
-/** Turns what the engine throws into a RevkvError. Anything but a refusal is a trap, after which every call fails alike. */
-export function guarded<T>(work: () => T): T {
-  if (trap) throw trap
-  try {
-    return work()
-  } catch (e) {
-    if (isRefusal(e)) throw new RevkvError(e.code, e.message, e)
-    const text = 'The engine stopped on an internal error. Reload to go on from what the storage holds.'
-    trap = new RevkvError('ENGINE_FAILED', text, { cause: e })
-    throw trap
-  }
+function newInstance(): Instance {
+  if (!compiled) throw new RevkvError('ENGINE_FAILED', 'The engine is not loaded.')
+  return new Instance(compiled)
 }

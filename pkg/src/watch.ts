@@ -49,14 +49,17 @@ interface Horizon {
 
 /** One watcher of the engine, and how far its reader has come. */
 class Cursor<V> {
-  readonly id: number
+  id: number
   readonly progress: boolean
   progressRequested = false
   readonly #core: Core
   readonly #form: Form<V>
   readonly #durable: boolean
+  readonly #request: WatchRequest
   /** The last revision the reader has been told of. */
   #last: number
+  /** Nothing up to this revision is left to be given. */
+  #through: number
 
   constructor(core: Core, form: Form<V>, wish: Wish) {
     this.#core = core
@@ -64,9 +67,20 @@ class Cursor<V> {
     this.#durable = wish.durable
     this.progress = wish.progress
     const { startRevision } = wish.request
+    this.#request = wish.request
     this.#last = startRevision > 0 ? startRevision - 1 : core.call((engine) => engine.revision)
+    this.#through = this.#last
     const request = packWatch(wish.request)
     this.id = core.call((engine) => engine.watch(request))
+  }
+
+  /** Goes on in another engine, which has what was up to revision `kept`. It has to have been told of no more. */
+  reopen(kept: number): void {
+    // The number it had may be another's in the new engine; none has 0.
+    this.id = 0
+    if (this.#through > kept) throw new RevkvError('RESTORED', 'What this watch was told of last is gone: read anew.')
+    const request = packWatch({ ...this.#request, startRevision: this.#through + 1 })
+    this.id = this.#core.call((engine) => engine.watch(request))
   }
 
   /** The next batches up to the horizon; an empty one when progress is wanted and there is some. */
@@ -74,6 +88,7 @@ class Cursor<V> {
     const upTo = this.#durable ? horizon.durableRevision : horizon.revision
     const taken = this.#core.call((engine) => engine.takeEvents(this.id, upTo, eventsMax))
     const { batches, through } = readTaken(new Reader(taken), this.#form)
+    this.#through = Math.max(this.#through, through)
     const newest = batches.at(-1)
     if (newest) {
       this.#last = newest.revision
@@ -92,7 +107,8 @@ class Cursor<V> {
 }
 
 /** Who reads a cursor: an iterator or a listener. */
-interface Subscriber {
+interface Subscriber<V> {
+  readonly cursor: Cursor<V> | undefined
   /** Hands on what there is up to the horizon; what user code throws is added to `failures`. */
   deliver(horizon: Horizon, failures: unknown[]): void
   /** The store is closing, or with an error, the watch cannot go on. */
@@ -106,7 +122,7 @@ export class Watchers<V> {
   readonly #form: Form<V>
   readonly #report: (error: unknown) => void
   /** By the engine's number for the watcher, which grows: so this is also the order of delivery. */
-  readonly #subscribers = new Map<number, Subscriber>()
+  readonly #subscribers = new Map<number, Subscriber<V>>()
   /** Those that want to hear of progress too, whether or not something of theirs has changed. */
   readonly #progress = new Set<number>()
   #turn: Promise<void> | undefined
@@ -133,7 +149,7 @@ export class Watchers<V> {
   }
 
   /** Opens a cursor now, so that where a watch starts is settled by the call. */
-  open(wish: Wish, subscriber: Subscriber): Cursor<V> {
+  open(wish: Wish, subscriber: Subscriber<V>): Cursor<V> {
     const cursor = new Cursor(this.#core, this.#form, wish)
     this.#subscribers.set(cursor.id, subscriber)
     if (wish.progress) this.#progress.add(cursor.id)
@@ -157,6 +173,11 @@ export class Watchers<V> {
       // An engine that is gone has no watchers left to cancel.
       if (!RevkvError.is(e)) throw e
     }
+  }
+
+  /** The engine has stopped. The store has heard of it, and opens the watches in another, or ends them. */
+  get isStopped(): boolean {
+    return this.#core.trap !== undefined
   }
 
   horizon(): Horizon {
@@ -192,14 +213,32 @@ export class Watchers<V> {
     for (const subscriber of [...this.#subscribers.values()]) subscriber.end(error)
   }
 
+  /** Goes on in another engine, which has what was up to revision `kept`: in the same order. */
+  reopen(kept: number): void {
+    const subscribers = [...this.#subscribers.values()]
+    this.#subscribers.clear()
+    this.#progress.clear()
+    for (const subscriber of subscribers) {
+      const { cursor } = subscriber
+      if (!cursor) continue
+      try {
+        cursor.reopen(kept)
+        this.#subscribers.set(cursor.id, subscriber)
+        if (subscriber.wantsProgress) this.#progress.add(cursor.id)
+      } catch (e) {
+        subscriber.end(e)
+      }
+    }
+    this.wake()
+  }
+
   #deliver(): void {
     const failures: unknown[] = []
     try {
       const horizon = this.horizon()
       for (const id of this.#due()) this.#subscribers.get(id)?.deliver(horizon, failures)
     } catch (e) {
-      // The engine itself is gone; no watch can go on.
-      this.end(e)
+      if (!this.isStopped) this.end(e)
     }
     for (const failure of failures) this.#report(failure)
   }
@@ -231,7 +270,7 @@ interface PendingNext<V> {
 }
 
 /** The pull form. It takes from the engine only while someone waits in `next`. */
-class WatchIterator<V> implements Watch<V>, AsyncIterator<WatchBatch<V>, undefined>, Subscriber {
+class WatchIterator<V> implements Watch<V>, AsyncIterator<WatchBatch<V>, undefined>, Subscriber<V> {
   readonly #watchers: Watchers<V>
   #cursor: Cursor<V> | undefined
   #unfollow: () => void = () => {}
@@ -256,6 +295,10 @@ class WatchIterator<V> implements Watch<V>, AsyncIterator<WatchBatch<V>, undefin
       return
     }
     this.#unfollow = follow(wish.signal, (reason) => this.#fail(reason))
+  }
+
+  get cursor(): Cursor<V> | undefined {
+    return this.#cursor
   }
 
   get wantsProgress(): boolean {
@@ -340,14 +383,14 @@ class WatchIterator<V> implements Watch<V>, AsyncIterator<WatchBatch<V>, undefin
         this.#pending.shift()?.resolve({ done: false, value })
       }
     } catch (e) {
-      // COMPACTED: history went on without this reader. Or the engine is gone.
-      this.#fail(e)
+      // COMPACTED: history went on without this reader.
+      if (!this.#watchers.isStopped) this.#fail(e)
     }
   }
 }
 
 /** The push form. */
-class Listener<V> implements Subscriber {
+class Listener<V> implements Subscriber<V> {
   readonly #watchers: Watchers<V>
   readonly #listener: (batch: WatchBatch<V>) => void
   readonly #onError: (error: unknown) => void
@@ -376,6 +419,10 @@ class Listener<V> implements Subscriber {
     }
     // Whoever aborts knows; a listener has no reader to be told.
     this.#unfollow = follow(wish.signal, () => this.end())
+  }
+
+  get cursor(): Cursor<V> | undefined {
+    return this.#cursor
   }
 
   get wantsProgress(): boolean {
@@ -412,7 +459,7 @@ class Listener<V> implements Subscriber {
     try {
       return this.#cursor?.take(horizon) ?? []
     } catch (e) {
-      this.end(e)
+      if (!this.#watchers.isStopped) this.end(e)
       return []
     }
   }

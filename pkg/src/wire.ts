@@ -418,7 +418,7 @@ export class Reader {
 
 // By bytes, not by a DataView: making one costs as much as the rest of a point read.
 
-function u32At(source: Uint8Array, at: number): number {
+export function u32At(source: Uint8Array, at: number): number {
   const [a, b, c, d] = [source[at], source[at + 1], source[at + 2], source[at + 3]] as [number, number, number, number]
   return (a | (b << 8) | (c << 16) | (d << 24)) >>> 0
 }
@@ -462,6 +462,17 @@ export function readReady(source: Uint8Array): Ready {
 export function readLosses(source: Uint8Array): Loss[] {
   const r = new Reader(source)
   return r.list(() => ({ blob: r.text(), what: r.text(), fromRevision: r.u64(), toRevision: r.u64() }))
+}
+
+export interface BackupInfo {
+  id: number
+  size: number
+  revision: number
+}
+
+export function readBackupInfo(source: Uint8Array): BackupInfo {
+  const r = new Reader(source)
+  return { id: r.u32(), size: r.u64(), revision: r.u64() }
 }
 
 export function readLease(source: Uint8Array): LeaseInfo {

@@ -32,6 +32,34 @@ describe('a backup', () => {
     expect(streamed).toEqual(whole)
   })
 
+  test('is as it was cut while the store goes on, and holds compaction up only while it is read', async () => {
+    const store = await openStore<string>()
+    for (let i = 0; i < 600; i++) await store.put(`k${i % 50}`, 'v'.repeat(200))
+    const backup = store.backup()
+    const whole = await backup.bytes()
+    const reader = backup.stream().getReader()
+    const portions: Uint8Array[] = []
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done) break
+      portions.push(value)
+      await store.put('k0', 'later')
+      if (portions.length === 1) await store.compact(500)
+    }
+    expect(portions.length).toBeGreaterThan(2)
+    expect(new Uint8Array(await new Blob(portions as BlobPart[]).arrayBuffer())).toEqual(whole)
+
+    const cut = store.backup()
+    await store.compact(store.revision)
+    expect(await codeOf(() => cut.bytes()), 'compaction has overtaken it').toBe('COMPACTED')
+    expect(await codeOf(() => cut.stream().getReader().read())).toBe('COMPACTED')
+    const left = store.backup().stream().getReader()
+    await left.read()
+    await left.cancel()
+    const small = store.backup({ history: false })
+    expect((await small.bytes()).length).toBe(small.size)
+  })
+
   test('with history is the same store elsewhere, and stored there', async () => {
     const from = await filled()
     await from.compact(100)

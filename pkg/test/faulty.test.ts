@@ -123,7 +123,7 @@ describe('tearing', () => {
 
 /** What waits for a storage to come back waits no longer than it has to. */
 function hurry(): void {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date'] })
   vi.setTimerTickMode('nextTimerAsync')
   onTestFinished(() => {
     vi.useRealTimers()
@@ -192,6 +192,34 @@ test('whichever call of a store fails, however, nothing confirmed is lost and th
     }
   }
   expect(lives).toBeGreaterThan(500)
+})
+
+test('whichever call of a store gives no answer, nothing confirmed is lost and it ends within its deadlines', {
+  timeout: 60_000,
+}, async () => {
+  hurry()
+  const calls: Fault['call'][] = ['open', 'read', 'write', 'close']
+  let lives = 0
+  let longestMs = 0
+  for (const call of calls) {
+    for (const forever of [false, true]) {
+      for (let at = 1; at <= (call === 'write' ? 12 : 1); at++) {
+        const medium = memory()
+        const fault: Fault = { call, at, forever, does: 'hang' }
+        const begun = Date.now()
+        const { confirmed, codes } = await life(faultyStorage(medium, { faults: [fault] }))
+        longestMs = Math.max(longestMs, Date.now() - begun)
+        const left = await survivor(medium)
+        const known = codes.every((code) => code === 'STORAGE_LOST')
+        const kept = left === confirmed || left === confirmed + 1
+        expect([fault, codes, known, kept]).toEqual([fault, codes, true, true])
+        lives++
+      }
+    }
+  }
+  console.log(`${lives} calls without an answer; the longest life took ${longestMs / 1000} s`)
+  // What gives no answer is waited for a minute, asked once more, and then given up.
+  expect(longestMs).toBeLessThan(125_000)
 })
 
 test('plans by chance', async () => {

@@ -8,12 +8,14 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { Random } from '../src/conformance/random.js'
+import type { Durability } from '../src/index.js'
 import { file, type TornTail } from '../src/storage/file.js'
+import { check } from './kills/story.js'
+import { compiledStory, durabilities, killsOr, seed, Tally } from './kills/tally.js'
 import { codeOf, openStore } from './open.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const kills = Number(process.env.REVKV_KILLS ?? 12)
-const seed = Number(process.env.REVKV_SEED ?? Date.now() % 1e9)
+const kills = killsOr(12)
 
 async function emptyFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'revkv-file-'))
@@ -25,23 +27,19 @@ async function locks(folder: string, database: string): Promise<string[]> {
   return (await readdir(join(folder, `revkv-${database}`))).filter((name) => name.startsWith('lock.'))
 }
 
-/** Writes one value after the other and prints each that was confirmed as strict; compacts now and then. */
-const writer = (folder: string) => `
+/** Opens the store and lets its story go on; prints each revision that was acknowledged. */
+const writer = (story: string, folder: string, durability: string) => `
   import { open } from 'revkv'
   import { file } from 'revkv/storage/file'
+  ${story}
   const store = await open({ name: 'killed', storage: file({ folder: ${JSON.stringify(folder)} }) })
-  for (let n = store.get('n')?.n ?? 0; ; ) {
-    n++
-    const value = { n, fill: 'x'.repeat((n * 7919) % (n % 10 === 0 ? 200_000 : 2000)) }
-    await Promise.all([store.put('n', value), store.put('k/' + (n % 50), value)])
-    process.stdout.write(n + ' ')
-    if (n % 40 === 0) await store.compact(store.revision - 10)
-  }
+  const acknowledged = (revision) => process.stdout.write(revision + ' ')
+  await writeOn(store, { durability: '${durability}', writers: 4, acknowledged })
 `
 
-/** Lets a writer run for a while, kills it, and gives the last that it was told is durable. */
-async function killed(folder: string, afterMs: number): Promise<number> {
-  const child = spawn(process.execPath, ['--input-type=module', '--eval', writer(folder)], {
+/** Lets a writer run, kills it so long after its first word, or after its start, and gives what it was told is stored. */
+async function killed(code: string, wait: { ms: number; fromStart: boolean }): Promise<number> {
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', code], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit'],
   })
@@ -50,12 +48,13 @@ async function killed(folder: string, afterMs: number): Promise<number> {
     out += text
   })
   const closed = once(child, 'close')
-  await Promise.race([once(child.stdout, 'data'), closed])
-  await new Promise((resolve) => setTimeout(resolve, afterMs))
+  if (!wait.fromStart) await Promise.race([once(child.stdout, 'data'), closed])
+  await new Promise((resolve) => setTimeout(resolve, wait.ms))
   child.kill('SIGKILL')
-  await closed
+  const [exitCode] = await closed
+  if (exitCode !== null) throw new Error(`it ended by itself, with ${exitCode}`)
   // The last number may be printed in part.
-  return Number(out.slice(0, out.lastIndexOf(' ')).split(' ').at(-1))
+  return Math.max(0, ...out.split(' ').slice(0, -1).map(Number))
 }
 
 test(`a process that is killed has lost nothing it was told of, ${kills} times`, {
@@ -63,24 +62,23 @@ test(`a process that is killed has lost nothing it was told of, ${kills} times`,
 }, async () => {
   const folder = await emptyFolder()
   const random = new Random(seed)
-  const confirmed: number[] = []
+  const tally = new Tally(kills)
   const tails: TornTail[] = []
+  const story = await compiledStory()
   for (let run = 0; run < kills; run++) {
-    const last = await killed(folder, random.below(150))
+    const durability = durabilities[run % 2] as Durability
+    // One in five is killed while it opens.
+    const wait =
+      random.below(5) === 0 ? { ms: random.below(300), fromStart: true } : { ms: random.below(150), fromStart: false }
+    const acknowledged = await killed(writer(story, folder, durability), wait)
     const storage = file({ folder, onTornTail: (tail) => tails.push(tail) })
-    const store = await openStore<{ n: number; fill: string }>({ name: 'killed', storage })
-    const newest = store.get('n')
-    expect(newest?.n).toBeGreaterThanOrEqual(last)
-    // The two that were put together are both there, as are those before.
-    for (let n = newest?.n ?? 0; n > 0 && n > (newest?.n ?? 0) - 40; n--) {
-      const value = store.get(`k/${n % 50}`)
-      expect([value?.n, value?.fill.length]).toEqual([n, (n * 7919) % (n % 10 === 0 ? 200_000 : 2000)])
-    }
-    confirmed.push(last)
+    const store = await openStore<string>({ name: 'killed', storage })
+    tally.killed(durability, acknowledged)
+    tally.found(check(store))
     await store.close()
   }
-  expect(confirmed.at(-1)).toBeGreaterThan(kills)
-  console.log(`seed ${seed}: killed behind ${confirmed.join(', ')}; ${tails.length} torn tails`)
+  console.log(`seed ${seed}: ${tally}; ${tails.length} torn tails`)
+  tally.finish()
 })
 
 test('a process that is alive keeps others out; one that has ended does not, whatever its number', async () => {

@@ -258,6 +258,33 @@ describe('a storage that fails', () => {
     ).toEqual(['c'])
   })
 
+  // Small pieces are joined along with whatever is written. On a full disk the join, which could wait, had every
+  // deletion refused that it came with, and so there was never room again.
+  test('for want of room joins nothing for a while, so that a deletion needs room for itself only', async () => {
+    let room = Number.POSITIVE_INFINITY
+    let joins = 0
+    const storage = changed(memory(), (handle) => ({
+      write: async (batch: StorageBatch, durability: 'relaxed' | 'strict') => {
+        if (batch.put.reduce((total, { bytes }) => total + bytes.length, 0) > room) throw full()
+        if (batch.put.length > 0 && batch.delete.length > 1) joins++
+        await handle.write(batch, durability)
+      },
+    }))
+    const store = await openStore<string>({ storage, durability: 'relaxed' })
+    const value = 'x'.repeat(storage.maxBlobBytes / 10)
+    for (let i = 0; i < 30; i++) {
+      room = Number.POSITIVE_INFINITY
+      await store.put(`k${i}`, value)
+      room = 1000
+      expect([i, await codeOf(() => store.put('more', value))]).toEqual([i, 'QUOTA_EXCEEDED'])
+      expect([i, await codeOf(() => store.delete(`k${i}`))]).toEqual([i, 'none'])
+    }
+    room = Number.POSITIVE_INFINITY
+    expect(joins).toBe(0)
+    for (let i = 0; i < 80; i++) await store.put('small', `${i}`)
+    expect(joins).toBeGreaterThan(0)
+  })
+
   test('a lease that is due then stays: an expiry is a write', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
     onTestFinished(() => {
@@ -360,10 +387,12 @@ describe('a storage that gives no answer', () => {
     fakeTime()
     const never = new Promise<void>(() => {})
     const code = codeOf(() => openStore({ storage: changed(memory(), () => ({ write: () => never })) }))
+    // The first opening was waited for without an end, when all later ones were not.
+    const opening = codeOf(() => openStore({ storage: { ...memory(), open: () => never as Promise<never> } }))
     const store = await openStore({ storage: changed(memory(), () => ({ close: () => never })) })
     const closed = store.close()
     await vi.advanceTimersByTimeAsync(60_000)
-    expect([await code, await closed]).toEqual(['STORAGE_LOST', undefined])
+    expect([await code, await opening, await closed]).toEqual(['STORAGE_LOST', 'STORAGE_LOST', undefined])
   })
 })
 

@@ -84,28 +84,3 @@ test('what is no engine is told, and the next open tries again', async () => {
   }
   await (await open({ wasm })).close()
 })
-
-/** (module (func (export "trap") unreachable)) */
-const trapping = new Uint8Array([
-  0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 8, 1, 4, 116, 114, 97, 112, 0, 0, 10, 5, 1, 3, 0, 0,
-  11,
-])
-
-test('after a trap nothing reaches the engine again', async () => {
-  const { open } = await import('../src/index.js')
-  const { guarded } = await import('../src/wasm.js')
-  const store = await open({ wasm })
-  store.addEventListener('error', () => {})
-  await store.put('a', 1)
-  const waiting = store.watch({})[Symbol.asyncIterator]().next()
-  const { instance } = await WebAssembly.instantiate(trapping)
-  expect(() => guarded(instance.exports.trap as () => void)).toThrow(
-    expect.objectContaining({ code: 'ENGINE_FAILED', cause: expect.any(WebAssembly.RuntimeError) }),
-  )
-  expect(() => store.get('a')).toThrow(expect.objectContaining({ code: 'ENGINE_FAILED' }))
-  await expect(store.put('a', 2)).rejects.toMatchObject({ code: 'ENGINE_FAILED' })
-  await expect(open({ wasm })).rejects.toMatchObject({ code: 'ENGINE_FAILED' })
-  await store.close()
-  expect(await waiting).toEqual({ done: true, value: undefined })
-  expect(() => store.get('a')).toThrow(expect.objectContaining({ code: 'CLOSED' }))
-})

@@ -6,9 +6,11 @@
 
 mod stored;
 
+pub use stored::BackupInfo;
+
 use crate::codec::{BorrowDecode, Encode};
 use crate::error::Error;
-use crate::journal::{Journal, Note, Recovery};
+use crate::journal::{Backup, Journal, Note, Recovery};
 use crate::lease::{self, LeaseInfo, Lessor};
 use crate::mvcc::{
     DeleteRange, DeleteRangeResponse, Difference, Event, Hash, History, KeyRange, KeyValue, LeaseId, Leases, Limits,
@@ -142,6 +144,9 @@ pub struct Engine {
     /// From the start on, if anything is stored.
     journal: Option<Journal>,
     durable: u64,
+    /// Those that are being read out, by their numbers, ascending. Nothing is removed from the store meanwhile.
+    backups: Vec<(u32, Backup)>,
+    backups_begun: u32,
 }
 
 impl Engine {
@@ -156,6 +161,8 @@ impl Engine {
             recovery: Recovery::default(),
             journal: None,
             durable: 0,
+            backups: Vec::new(),
+            backups_begun: 0,
         }
     }
 
@@ -272,9 +279,10 @@ impl Engine {
         }
     }
 
-    /// Takes one bounded step in removing what a compaction has made unreachable. `true`: there is more to do.
+    /// Takes one bounded step in removing what a compaction has made unreachable. `true`: there is more to do. While a backup
+    /// is being read out, nothing is: go on when it has ended.
     pub fn compact_step(&mut self) -> bool {
-        if !self.store.is_compacting() {
+        if !self.store.is_compacting() || !self.backups.is_empty() {
             return false;
         }
         let more = self.store.compact_step();
@@ -332,6 +340,11 @@ impl Engine {
     /// The watchers that have something to take, in the order they were made.
     pub fn pending_watches(&self) -> Vec<WatcherId> {
         self.watchers.pending()
+    }
+
+    /// Whether any watcher has something to take.
+    pub fn has_pending_watches(&self) -> bool {
+        self.watchers.has_pending()
     }
 
     /// Takes what a watcher has not seen: whole revisions up to `up_to` (0: all), about `events_max` events at most, but

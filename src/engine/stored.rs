@@ -1,10 +1,22 @@
 //! The engine and what is stored of it: made of blobs, written as blobs, carried elsewhere as a backup.
 
 use super::{Engine, EngineOptions};
+use crate::codec::Encode;
 use crate::error::Error;
-use crate::journal::{BLOB_BYTES_MIN, Journal, Loss, Note, Ready, Restore, restore_backup};
+use crate::journal::{BLOB_BYTES_MIN, Backup, Journal, Loss, Note, Ready, Restore, restore_backup};
 use crate::lease::Lessor;
 use crate::mvcc::{LeaseId, Record, Store};
+
+/// A backup that was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode)]
+pub struct BackupInfo {
+    /// Its number.
+    pub id: u32,
+    /// Bytes, of all portions together.
+    pub size: usize,
+    /// The revision it is of.
+    pub revision: u64,
+}
 
 impl Engine {
     /// Takes one stored blob, in any order.
@@ -60,17 +72,54 @@ impl Engine {
     ///
     /// # Errors
     /// `COMPACTED`, `FUTURE_REVISION`.
-    pub fn backup(&self, revision: u64, history: bool) -> Result<Vec<u8>, Error> {
-        let Self { store, lessor, .. } = self;
-        let incarnation = self.incarnation();
-        if history {
-            let revision = store.unpinned(revision)?;
-            return Ok(Journal::backup(incarnation, store, revision, true, notes(store, lessor)));
+    pub fn backup(&mut self, revision: u64, history: bool) -> Result<Vec<u8>, Error> {
+        let BackupInfo { id, size, .. } = self.begin_backup(revision, history)?;
+        let mut bytes = Vec::with_capacity(size);
+        while let Some(chunk) = self.read_backup(id)? {
+            bytes.extend_from_slice(&chunk);
         }
-        let revision = store.readable(revision)?;
-        let compacted = [Note::Compact { revision }, Note::Removed { revision }].into_iter();
-        let notes = compacted.chain(lessor.iter().map(lease_note));
-        Ok(Journal::backup(incarnation, store, revision, false, notes))
+        Ok(bytes)
+    }
+
+    /// Begins a backup that is read out in portions by [`Engine::read_backup`], while the store is written to. Until it is
+    /// read to its end, or ended, compaction removes nothing.
+    ///
+    /// # Errors
+    /// `COMPACTED`, `FUTURE_REVISION`.
+    pub fn begin_backup(&mut self, revision: u64, history: bool) -> Result<BackupInfo, Error> {
+        let Self { store, lessor, .. } = self;
+        let readable = if history { store.unpinned(revision)? } else { store.readable(revision)? };
+        let incarnation = self.journal.as_ref().map_or(self.options.incarnation, Journal::incarnation);
+        let backup = if history {
+            Backup::begin(incarnation, store, readable, store.kept_history(), notes(store, lessor))
+        } else {
+            let compacted = [Note::Compact { revision: readable }, Note::Removed { revision: readable }].into_iter();
+            let notes = compacted.chain(lessor.iter().map(lease_note));
+            Backup::begin(incarnation, store, readable, store.kept_at(readable), notes)
+        };
+        self.backups_begun += 1;
+        let info = BackupInfo { id: self.backups_begun, size: backup.size(), revision: readable };
+        self.backups.push((info.id, backup));
+        Ok(info)
+    }
+
+    /// The next portion of a backup; nothing at its end, which ends it.
+    ///
+    /// # Errors
+    /// `RESTORED` if the content has been replaced since it was begun.
+    pub fn read_backup(&mut self, id: u32) -> Result<Option<Vec<u8>>, Error> {
+        let place = self.backups.binary_search_by_key(&id, |(id, _)| *id).map_err(|_| Error::Restored)?;
+        let portion = self.backups[place].1.next_blobs(&self.store);
+        if portion.is_none() {
+            self.backups.remove(place);
+        }
+        Ok(portion.map(|blobs| blobs.into_iter().flat_map(|blob| blob.bytes).collect()))
+    }
+
+    /// Ends a backup before its end. `false`: there is none of this number.
+    pub fn end_backup(&mut self, id: u32) -> bool {
+        let place = self.backups.binary_search_by_key(&id, |(id, _)| *id);
+        place.map(|place| self.backups.remove(place)).is_ok()
     }
 
     /// Replaces everything by a backup, which begins another life of the store under this name: 16 random bytes. The whole
@@ -86,6 +135,7 @@ impl Engine {
             lessor.attach(key, lease);
         }
         (self.store, self.lessor) = (store, lessor);
+        self.backups.clear();
         self.watchers.end_all();
         self.durable = 0;
         self.renew(incarnation);
@@ -120,10 +170,20 @@ impl Engine {
         }
         let (revision, kept) = (self.store.current(), found.store.current());
         (self.store, self.lessor, self.journal) = (found.store, found.lessor, found.journal);
+        if let Some(journal) = &mut self.journal {
+            journal.spare();
+        }
         self.store.skip_to(revision);
+        self.backups.clear();
         self.watchers.rewind(kept);
         self.durable = kept;
         Ok(())
+    }
+
+    /// Goes on behind `revision`, which an engine that is gone may have given to something that was not stored: so none
+    /// names two contents.
+    pub fn skip_to(&mut self, revision: u64) {
+        self.store.skip_to(revision);
     }
 
     /// Begins another life of the store under this name (16 random bytes), where revisions may have been given twice

@@ -27,7 +27,7 @@ pub(crate) mod sealed;
 use crate::codec::{self, Encode};
 use crate::mvcc::{Revision, Store};
 
-pub(crate) use backup::restore_backup;
+pub(crate) use backup::{Backup, restore_backup};
 use blob::{HEADER_BYTES, Header, Stream, TAIL_OWN, blob_id};
 pub(crate) use note::Note;
 use pieces::{Piece, Pieces, SMALL_PIECES_MAX};
@@ -84,7 +84,12 @@ pub(crate) struct Journal {
     /// The first batch is written even if it holds nothing: it claims the storage for this epoch, and no other writer can
     /// have put a blob under its id.
     claimed: bool,
+    /// For so many batches nothing is joined: there was no room for more than what is new.
+    spared: usize,
 }
+
+/// Batches after which a join is tried again; by then there may be room.
+const SPARED_BATCHES: usize = 64;
 
 impl Journal {
     /// Goes on from what was recovered. `incarnation` names this life of the store if nothing was.
@@ -103,7 +108,13 @@ impl Journal {
             anew: false,
             former: Vec::new(),
             claimed: false,
+            spared: 0,
         }
+    }
+
+    /// There was no room for a batch. The next ones hold what is new, and of what is old only what makes room.
+    pub fn spare(&mut self) {
+        self.spared = SPARED_BATCHES;
     }
 
     /// A journal that replaces this one and whatever else `found` says is stored: all of its content is written again, by
@@ -176,6 +187,7 @@ impl Journal {
             return None;
         }
         self.claimed = true;
+        self.spared = self.spared.saturating_sub(1);
         batch.delete.append(&mut self.replaced);
         let put = self.seal(batch.pieces);
         let delete = batch.delete.into_iter().map(blob_id).collect();
@@ -187,7 +199,7 @@ impl Journal {
     }
 
     fn rewrite_records(&mut self, store: &Store, batch: &mut Batch) {
-        let Some(due) = self.records.take_due(self.piece_bytes()) else { return };
+        let Some(due) = self.records.take_due(self.piece_bytes(), self.spared > 0) else { return };
         let after = self.records.before(due.start).to;
         let Piece { last, to, tail, .. } = self.records.get(due.clone())[due.len() - 1];
         let mut payload = Vec::new();

@@ -142,18 +142,34 @@ impl Pieces {
         true
     }
 
-    /// The next pieces to rewrite as one that fits in `bytes_max`.
-    pub fn take_due(&mut self, bytes_max: usize) -> Option<Range<usize>> {
+    /// The next pieces to rewrite as one that fits in `bytes_max`; with `sparing` only where at least half of them goes.
+    pub fn take_due(&mut self, bytes_max: usize, sparing: bool) -> Option<Range<usize>> {
+        let mut later = Vec::new();
+        let mut next = None;
         while let Some(last) = self.unjudged.pop() {
             let place = self.pieces.partition_point(|piece| piece.last < last);
             // It may have been joined to another since.
             let Some(due) = self.pieces.get(place).and_then(|_| self.due_around(place, bytes_max)) else { continue };
+            if sparing && !self.pays(due.clone()) {
+                later.push(last);
+                continue;
+            }
             if !due.contains(&place) {
                 self.unjudged.push(last);
             }
-            return Some(due);
+            next = Some(due);
+            break;
         }
-        None
+        self.unjudged.append(&mut later);
+        next
+    }
+
+    /// At least half of these pieces is dead.
+    fn pays(&self, places: Range<usize>) -> bool {
+        let pieces = &self.pieces[places];
+        let dead: usize = pieces.iter().map(|piece| piece.dead_bytes).sum();
+        let bytes: usize = pieces.iter().map(|piece| piece.bytes).sum();
+        dead > 0 && dead * 2 >= bytes
     }
 
     fn due_around(&self, place: usize, bytes_max: usize) -> Option<Range<usize>> {
@@ -172,11 +188,7 @@ impl Pieces {
         }
         let nothing_more_fits = end < self.pieces.len() && is_small(&end);
         let is_full = live * 4 >= bytes_max * 3 || nothing_more_fits;
-        let (dead, bytes) = self.pieces[start..end]
-            .iter()
-            .fold((0, 0), |(dead, bytes), piece| (dead + piece.dead_bytes, bytes + piece.bytes));
-        let pays = dead > 0 && dead * 2 >= bytes;
-        if end - start > 1 && is_full || end - start >= SMALL_PIECES_MAX || pays {
+        if end - start > 1 && is_full || end - start >= SMALL_PIECES_MAX || self.pays(start..end) {
             return Some(start..end);
         }
         alone()

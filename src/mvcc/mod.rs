@@ -33,7 +33,7 @@ pub use revision::Revision;
 pub use txn::{DeleteRange, DeleteRangeResponse, Op, OpResponse, Put, PutResponse, Txn, TxnResponse};
 
 pub(crate) use key_value::Record;
-pub(crate) use store::{Size, Store};
+pub(crate) use store::{Kept, Size, Store};
 pub(crate) use txn::Leases;
 #[cfg(test)]
 pub(crate) use txn::WriteTxn;

@@ -130,6 +130,13 @@ impl RevisionTree {
         self.leaves_from(from).flat_map(move |leaf| leaf.iter_from(from))
     }
 
+    /// The records behind `after`, up to `to`, ascending.
+    pub fn iter_within(&self, after: Revision, to: Revision) -> impl Iterator<Item = Record<'_>> {
+        let from = Revision { sub: after.sub.saturating_add(1), ..after };
+        let records = self.iter_from(from).skip_while(move |record| record.revision <= after);
+        records.take_while(move |record| record.revision <= to)
+    }
+
     /// The packed records behind `after`, up to `to`, ascending.
     pub fn packed_within(&self, after: Revision, to: Revision) -> impl Iterator<Item = (Revision, &[u8])> {
         let from = Revision { sub: after.sub.saturating_add(1), ..after };

@@ -18,6 +18,15 @@ pub(crate) struct Size {
     pub bytes: usize,
 }
 
+/// Which records a backup takes.
+#[derive(Debug, Clone)]
+pub(crate) enum Kept {
+    /// Those that a compaction keeps.
+    History { compacted: u64 },
+    /// Those of these changes, ascending.
+    Moment(Vec<Change>),
+}
+
 /// All keys at all revisions from the compact revision on.
 ///
 /// Invariants ([`Store::check`]):
@@ -94,13 +103,17 @@ impl Store {
 
     /// Whether a compaction, finished or not, keeps this record.
     pub fn keeps(&self, record: &Record<'_>) -> bool {
+        self.keeps_since(self.compacted, record)
+    }
+
+    fn keeps_since(&self, compacted: u64, record: &Record<'_>) -> bool {
         let main = record.revision.main;
         let listed = || {
             self.index.get(record.key).is_some_and(|index| {
-                index.kept_within(self.compacted, main, main).any(|change| change.revision() == record.revision)
+                index.kept_within(compacted, main, main).any(|change| change.revision() == record.revision)
             })
         };
-        main > self.compacted || listed()
+        main > compacted || listed()
     }
 
     /// The record of a change that the index lists.
@@ -265,17 +278,38 @@ impl Store {
         self.tree.packed_within(after, to)
     }
 
-    /// The same of all records up to `to` that a compaction, finished or not, keeps.
-    pub fn packed_kept(&self, to: Revision) -> impl Iterator<Item = (Revision, &[u8])> {
-        let records = self.records_from(0).zip(self.tree.packed_within(Revision::first_of(0), to));
-        records.filter(|(record, _)| self.keeps(record)).map(|(_, packed)| packed)
+    /// What is kept of the history up to a revision known to be readable, as a compaction at the present compact revision
+    /// leaves it.
+    pub fn kept_history(&self) -> Kept {
+        Kept::History { compacted: self.compacted }
     }
 
-    /// The same of what a read at a revision known to be readable sees.
-    pub fn packed_at(&self, main: u64) -> Vec<(Revision, &[u8])> {
+    /// What a read at a revision known to be readable sees.
+    pub fn kept_at(&self, main: u64) -> Kept {
         let seen: Vec<Change> = self.index.range(KeyRange::ALL, main).map(|(_, change)| change).collect();
-        let seen = sorted(seen, &|a, b| a.cmp(b));
-        seen.into_iter().map(|change| (change.revision(), self.tree.packed(change.place()))).collect()
+        Kept::Moment(sorted(seen, &|a, b| a.cmp(b)))
+    }
+
+    /// The packed records of `kept` behind revision `after`, up to `to`, ascending. None of them may have been removed since
+    /// `kept` was made.
+    pub fn packed_of<'s>(
+        &'s self,
+        kept: &'s Kept,
+        after: Revision,
+        to: Revision,
+    ) -> Box<dyn Iterator<Item = (Revision, &'s [u8])> + 's> {
+        match kept {
+            Kept::History { compacted } => {
+                let keeps = |record: &Record<'_>| self.keeps_since(*compacted, record);
+                let records = self.tree.iter_within(after, to).zip(self.tree.packed_within(after, to));
+                Box::new(records.filter(move |(record, _)| keeps(record)).map(|(_, packed)| packed))
+            }
+            Kept::Moment(changes) => {
+                let place = |revision| changes.partition_point(|change| change.revision() <= revision);
+                let within = changes[place(after)..place(to)].iter();
+                Box::new(within.map(|change| (change.revision(), self.tree.packed(change.place()))))
+            }
+        }
     }
 
     /// What compaction has forgotten since the last call: records, ascending in each pass, and their packed bytes.

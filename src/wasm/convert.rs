@@ -1,8 +1,5 @@
 //! What crosses the boundary, and how: every conversion of the binding.
 
-use js_sys::{Object, Reflect};
-use wasm_bindgen::JsValue;
-
 use crate::codec::{self, BorrowDecode, Encode};
 use crate::error::Error;
 
@@ -10,13 +7,8 @@ use crate::error::Error;
 const SAFE_INTEGER_MAX: f64 = 9_007_199_254_740_991.0;
 
 /// Reads a packed request.
-pub(super) fn decode<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<T, JsValue> {
-    codec::decode(bytes).map_err(|_| thrown(Error::InvalidArgument("the request cannot be read")))
-}
-
-/// Packs an answer.
-pub(super) fn packed<T: Encode>(value: &T) -> Vec<u8> {
-    codec::encode(value)
+pub(super) fn decode<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<T, Error> {
+    codec::decode(bytes).map_err(|_| Error::InvalidArgument("the request cannot be read"))
 }
 
 /// A revision as a number. Revisions count up by one from 1, so that they stay exact.
@@ -43,22 +35,23 @@ pub(super) fn incarnation(bytes: &[u8]) -> Result<[u8; 16], Error> {
     bytes.try_into().map_err(|_| Error::InvalidArgument("an incarnation is 16 bytes"))
 }
 
-/// What JavaScript is thrown: `{ code, message, revision?, compactRevision? }`.
-pub(super) fn thrown(error: Error) -> JsValue {
-    let object = Object::new();
-    let set = |name: &str, value: JsValue| {
-        let set = Reflect::set(&object, &name.into(), &value).is_ok();
-        assert!(set, "a fresh object takes any property");
-    };
-    set("code", error.code().into());
-    set("message", error.to_string().into());
-    match error {
-        Error::Compacted { requested, compacted } => {
-            set("revision", revision(requested).into());
-            set("compactRevision", revision(compacted).into());
-        }
-        Error::FutureRevision { requested, .. } => set("revision", revision(requested).into()),
-        _ => {}
+/// Why a call is refused.
+#[derive(Encode)]
+pub(super) struct Refusal {
+    code: &'static str,
+    message: String,
+    /// The revision asked for and the compact revision, where the refusal is about them; or 0.
+    revision: u64,
+    compacted: u64,
+}
+
+impl Refusal {
+    pub fn of(error: &Error) -> Self {
+        let (revision, compacted) = match *error {
+            Error::Compacted { requested, compacted } => (requested, compacted),
+            Error::FutureRevision { requested, .. } => (requested, 0),
+            _ => (0, 0),
+        };
+        Self { code: error.code(), message: error.to_string(), revision, compacted }
     }
-    object.into()
 }

@@ -1,66 +1,98 @@
-//! The binding: the engine as one JavaScript class.
+//! The binding: the engine as one JavaScript class, to which only numbers cross.
 //!
-//! Requests and answers cross as bytes in the encoding of `codec`; `pkg/src/wire.ts` writes and reads the same. Nothing
-//! here calls JavaScript: events and blobs wait until they are taken.
+//! Before a call JavaScript writes what the call is about into the *area*, and afterwards reads the *answer* where the call
+//! says that it lies; both are in the encoding of `codec`, and `pkg/src/wire.ts` writes and reads the same. So a call is
+//! one crossing, and asks the allocator for nothing in the steady state. What is asked all the time (the revisions) lies
+//! on the *board*, which is read without a call. Nothing here calls JavaScript: events and blobs wait until they are taken.
 
+mod answer;
 mod convert;
 
-use js_sys::BigInt64Array;
 use wasm_bindgen::prelude::*;
 
 use crate::engine;
 use crate::mvcc::{LeaseId, Limits};
 use crate::watch::WatcherId;
-use convert::{decode, millis, packed, revision, thrown};
+use answer::Answer;
+use convert::{decode, incarnation, millis, number, revision};
 
-/// The engine, seen from JavaScript.
+/// The area as it is at first. It takes most requests, and a blob of IndexedDB.
+const AREA_BYTES: usize = 64 << 10;
+/// An area or an answer that was larger is given back after use, so that one huge value is not paid for ever after.
+const KEPT_BYTES_MAX: usize = 1 << 20;
+
+/// What lies on the board, in this order: revision, compact revision, durable revision, the next deadline in ms or -1, and 1
+/// where a watcher has something to take.
+type Board = [f64; 5];
+
+/// The engine, seen from JavaScript. A `length` is of what was written into the area; every pointer is to an answer.
 #[wasm_bindgen]
 pub struct Engine {
     engine: engine::Engine,
+    options: engine::EngineOptions,
+    area: Vec<u8>,
+    answer: Answer,
+    /// Boxed, so that it does not move with the engine.
+    board: Box<Board>,
 }
 
 #[wasm_bindgen]
 impl Engine {
-    /// An engine that has recovered nothing yet. `incarnation`: 16 random bytes. `maxBlobBytes` 0: nothing is stored.
-    /// `maxBytes` 0: keys and history may grow without bound.
+    /// An engine that has recovered nothing yet, and has to be named. `maxBlobBytes` 0: nothing is stored. `maxBytes` 0: keys
+    /// and history may grow without bound.
     #[wasm_bindgen(constructor)]
     pub fn new(
-        incarnation: &[u8],
         #[wasm_bindgen(js_name = maxBlobBytes)] blob_bytes_max: usize,
         #[wasm_bindgen(js_name = maxBytes)] bytes_max: usize,
-    ) -> Result<Self, JsValue> {
+    ) -> Self {
         console_error_panic_hook::set_once();
-        let incarnation = convert::incarnation(incarnation).map_err(thrown)?;
         let limits = Limits { bytes_max, ..Limits::default() };
-        Ok(Self { engine: engine::Engine::new(engine::EngineOptions { incarnation, blob_bytes_max, limits }) })
+        let options = engine::EngineOptions { blob_bytes_max, limits, ..engine::EngineOptions::default() };
+        Self {
+            engine: engine::Engine::new(options.clone()),
+            options,
+            area: vec![0; AREA_BYTES],
+            answer: Answer::default(),
+            board: Box::default(),
+        }
     }
 
-    /// Takes one stored blob, ids ascending.
-    pub fn recover(&mut self, id: &str, bytes: &[u8]) -> Result<(), JsValue> {
-        self.engine.recover(id, bytes).map_err(thrown)
+    /// Names the life of the store that begins here, if nothing is recovered: 16 random bytes.
+    pub fn name(&mut self, length: usize) -> *const u8 {
+        let named = incarnation(&self.area[..length]).map(|incarnation| {
+            self.options.incarnation = incarnation;
+            self.engine = engine::Engine::new(self.options.clone());
+        });
+        self.answer.give(named)
+    }
+
+    /// Where the area begins once it has this many bytes. It keeps what it holds, and may move.
+    pub fn area(&mut self, bytes: usize) -> *mut u8 {
+        if self.area.len() > KEPT_BYTES_MAX && bytes <= AREA_BYTES {
+            self.area = Vec::new();
+        }
+        if self.area.len() < bytes.max(AREA_BYTES) {
+            self.area.resize(bytes.max(AREA_BYTES), 0);
+        }
+        self.area.as_mut_ptr()
+    }
+
+    /// Where the board lies. It does not move.
+    pub fn board(&self) -> *const f64 {
+        self.board.as_ptr()
+    }
+
+    /// Takes one stored blob: a packed id and bytes.
+    pub fn recover(&mut self, length: usize) -> *const u8 {
+        let taken = decode(&self.area[..length]).and_then(|(id, bytes)| self.engine.recover(id, bytes));
+        self.answer.give(taken)
     }
 
     /// Ends the recovery.
-    pub fn start(&mut self) -> Result<(), JsValue> {
-        self.engine.start().map_err(thrown)
-    }
-
-    /// The newest revision.
-    #[wasm_bindgen(getter)]
-    pub fn revision(&self) -> f64 {
-        revision(self.engine.revision())
-    }
-
-    /// The oldest revision that can be read; 0: never compacted.
-    #[wasm_bindgen(getter, js_name = compactRevision)]
-    pub fn compact_revision(&self) -> f64 {
-        revision(self.engine.compact_revision())
-    }
-
-    /// Every revision up to here is confirmed as written.
-    #[wasm_bindgen(getter, js_name = durableRevision)]
-    pub fn durable_revision(&self) -> f64 {
-        revision(self.engine.durable_revision())
+    pub fn start(&mut self) -> *const u8 {
+        let started = self.engine.start();
+        self.post();
+        self.answer.give(started)
     }
 
     /// The number of this opening of the storage.
@@ -69,99 +101,110 @@ impl Engine {
         revision(self.engine.epoch())
     }
 
-    /// A packed `KeyValue`.
-    pub fn get(&self, key: &[u8], revision: f64) -> Result<Option<Vec<u8>>, JsValue> {
-        let found = self.engine.get(key, convert::number(revision).map_err(thrown)?).map_err(thrown)?;
-        Ok(found.as_ref().map(packed))
+    /// The `KeyValue` of a key, given as its bytes.
+    pub fn get(&mut self, length: usize, revision: f64) -> *const u8 {
+        let found = number(revision).and_then(|revision| self.engine.get(&self.area[..length], revision));
+        self.answer.give_some(found)
     }
 
-    /// `Range` to `RangeResponse`, packed.
-    pub fn range(&self, request: &[u8]) -> Result<Vec<u8>, JsValue> {
-        self.engine.range(&decode(request)?).map(|response| packed(&response)).map_err(thrown)
+    /// The value of a key, given as its bytes.
+    pub fn value(&mut self, length: usize, revision: f64) -> *const u8 {
+        let found = number(revision).and_then(|revision| self.engine.get(&self.area[..length], revision));
+        self.answer.give_bytes(found.as_ref().map(|found| found.as_ref().map(|kv| &*kv.value)))
     }
 
-    /// `History` to a list of `Event`s, packed.
-    pub fn history(&self, request: &[u8]) -> Result<Vec<u8>, JsValue> {
-        self.engine.history(&decode(request)?).map(|events| packed(&events)).map_err(thrown)
+    /// `Range` to `RangeResponse`.
+    pub fn range(&mut self, length: usize) -> *const u8 {
+        let Self { engine, area, answer, .. } = self;
+        answer.give(decode(&area[..length]).and_then(|range| engine.range(&range)))
     }
 
-    /// A `KeyRange` and two revisions to a list of `Difference`s, packed.
-    pub fn diff(&self, request: &[u8]) -> Result<Vec<u8>, JsValue> {
-        let (keys, from, to) = decode(request)?;
-        self.engine.diff(keys, from, to).map(|differences| packed(&differences)).map_err(thrown)
+    /// `History` to a list of `Event`s.
+    pub fn history(&mut self, length: usize) -> *const u8 {
+        let Self { engine, area, answer, .. } = self;
+        answer.give(decode(&area[..length]).and_then(|history| engine.history(&history)))
     }
 
-    /// A packed `Hash`.
-    pub fn hash(&self, revision: f64) -> Result<Vec<u8>, JsValue> {
-        self.engine.hash(convert::number(revision).map_err(thrown)?).map(|hash| packed(&hash)).map_err(thrown)
+    /// A `KeyRange` and two revisions to a list of `Difference`s.
+    pub fn diff(&mut self, length: usize) -> *const u8 {
+        let Self { engine, area, answer, .. } = self;
+        answer.give(decode(&area[..length]).and_then(|(keys, from, to)| engine.diff(keys, from, to)))
+    }
+
+    /// A `Hash`.
+    pub fn hash(&mut self, revision: f64) -> *const u8 {
+        self.answer.give(number(revision).and_then(|revision| self.engine.hash(revision)))
     }
 
     /// Keeps a revision readable; gives the revision.
-    pub fn snapshot(&mut self, at: f64) -> Result<f64, JsValue> {
-        self.engine.snapshot(convert::number(at).map_err(thrown)?).map(revision).map_err(thrown)
+    pub fn snapshot(&mut self, at: f64) -> *const u8 {
+        self.answer.give(number(at).and_then(|at| self.engine.snapshot(at)))
     }
 
     /// Releases one snapshot of a revision. `false`: there is none.
     #[wasm_bindgen(js_name = releaseSnapshot)]
-    pub fn release_snapshot(&mut self, revision: f64) -> Result<bool, JsValue> {
-        Ok(self.engine.release_snapshot(convert::number(revision).map_err(thrown)?))
+    pub fn release_snapshot(&mut self, revision: f64) -> bool {
+        number(revision).is_ok_and(|revision| self.engine.release_snapshot(revision))
     }
 
-    /// `Request` to `Response`, packed. What throws has changed nothing.
-    pub fn apply(&mut self, request: &[u8], now: f64) -> Result<Vec<u8>, JsValue> {
-        let response = self.engine.apply(decode(request)?, millis(now)).map_err(thrown)?;
-        Ok(packed(&response))
+    /// `Request` to `Response`. What is refused has changed nothing.
+    pub fn apply(&mut self, length: usize, now: f64) -> *const u8 {
+        let applied = decode(&self.area[..length]).and_then(|request| self.engine.apply(request, millis(now)));
+        self.post();
+        self.answer.give(applied)
     }
 
-    /// Begins a packed `Watch`; gives the watcher's id.
-    pub fn watch(&mut self, request: &[u8]) -> Result<u32, JsValue> {
-        self.engine.watch(&decode(request)?).map(|id| id.0).map_err(thrown)
+    /// Begins a `Watch`; gives the watcher's id.
+    pub fn watch(&mut self, length: usize) -> *const u8 {
+        let begun = decode(&self.area[..length]).and_then(|watch| self.engine.watch(&watch));
+        self.post();
+        self.answer.give(begun.map(|id| id.0))
     }
 
     /// Ends a watch.
     #[wasm_bindgen(js_name = cancelWatch)]
     pub fn cancel_watch(&mut self, id: u32) -> bool {
-        self.engine.cancel_watch(WatcherId(id))
+        let ended = self.engine.cancel_watch(WatcherId(id));
+        self.post();
+        ended
     }
 
-    /// The watchers that have something to take.
+    /// A list of the watchers that have something to take.
     #[wasm_bindgen(js_name = pendingWatches)]
-    pub fn pending_watches(&self) -> Vec<u32> {
-        self.engine.pending_watches().into_iter().map(|id| id.0).collect()
+    pub fn pending_watches(&mut self) -> *const u8 {
+        let ids: Vec<u32> = self.engine.pending_watches().iter().map(|id| id.0).collect();
+        self.answer.give(Ok(ids))
     }
 
-    /// A packed `WatchResponse`.
+    /// A `WatchResponse`.
     #[wasm_bindgen(js_name = takeEvents)]
     pub fn take_events(
         &mut self,
         id: u32,
         #[wasm_bindgen(js_name = upTo)] up_to: f64,
         #[wasm_bindgen(js_name = eventsMax)] events_max: usize,
-    ) -> Result<Vec<u8>, JsValue> {
-        let up_to = convert::number(up_to).map_err(thrown)?;
-        self.engine.take_events(WatcherId(id), up_to, events_max).map(|response| packed(&response)).map_err(thrown)
+    ) -> *const u8 {
+        let taken = number(up_to).and_then(|up_to| self.engine.take_events(WatcherId(id), up_to, events_max));
+        let answer = self.answer.give(taken);
+        self.post();
+        answer
     }
 
-    /// A packed `LeaseInfo`.
-    pub fn lease(&self, id: i64, now: f64) -> Option<Vec<u8>> {
-        self.engine.lease(LeaseId(id), millis(now)).as_ref().map(packed)
+    /// A `LeaseInfo`.
+    pub fn lease(&mut self, id: i64, now: f64) -> *const u8 {
+        self.answer.give_some(Ok(self.engine.lease(LeaseId(id), millis(now))))
     }
 
-    /// The ids of all leases, ascending.
-    pub fn leases(&self) -> BigInt64Array {
-        let ids: Vec<i64> = self.engine.leases().into_iter().map(|id| id.0).collect();
-        BigInt64Array::from(&ids[..])
-    }
-
-    /// When the next lease ends, in ms since the epoch.
-    #[wasm_bindgen(js_name = nextDeadline)]
-    pub fn next_deadline(&self) -> Option<f64> {
-        self.engine.next_deadline().map(revision)
+    /// A list of the ids of all leases, ascending.
+    pub fn leases(&mut self) -> *const u8 {
+        self.answer.give(Ok(self.engine.leases()))
     }
 
     /// Ends the leases whose time has come.
-    pub fn tick(&mut self, now: f64) -> Result<(), JsValue> {
-        self.engine.tick(millis(now)).map_err(thrown)
+    pub fn tick(&mut self, now: f64) -> *const u8 {
+        let ticked = self.engine.tick(millis(now));
+        self.post();
+        self.answer.give(ticked)
     }
 
     /// One bounded step of compaction. `true`: there is more to do.
@@ -170,53 +213,102 @@ impl Engine {
         self.engine.compact_step()
     }
 
-    /// A packed `Ready`: what to write since the last call.
+    /// A `Ready`: what to write since the last call.
     #[wasm_bindgen(js_name = takeReady)]
-    pub fn take_ready(&mut self) -> Option<Vec<u8>> {
-        self.engine.take_ready().as_ref().map(packed)
+    pub fn take_ready(&mut self) -> *const u8 {
+        self.answer.give_some(Ok(self.engine.take_ready()))
     }
 
-    /// Everything at a revision, in bytes that `restore` takes.
-    pub fn backup(&self, revision: f64, history: bool) -> Result<Vec<u8>, JsValue> {
-        self.engine.backup(convert::number(revision).map_err(thrown)?, history).map_err(thrown)
+    /// Begins a backup; gives a `BackupInfo`.
+    #[wasm_bindgen(js_name = beginBackup)]
+    pub fn begin_backup(&mut self, revision: f64, history: bool) -> *const u8 {
+        self.answer.give(number(revision).and_then(|revision| self.engine.begin_backup(revision, history)))
     }
 
-    /// Replaces everything by a backup. `incarnation`: 16 random bytes.
-    pub fn restore(&mut self, backup: &[u8], incarnation: &[u8]) -> Result<(), JsValue> {
-        let incarnation = convert::incarnation(incarnation).map_err(thrown)?;
-        self.engine.restore(backup, incarnation).map_err(thrown)
+    /// The next portion of a backup: bytes that all together are what `restore` takes.
+    #[wasm_bindgen(js_name = readBackup)]
+    pub fn read_backup(&mut self, id: u32) -> *const u8 {
+        self.answer.give_bytes(self.engine.read_backup(id).as_ref().map(|portion| portion.as_deref()))
+    }
+
+    /// Ends a backup before its end.
+    #[wasm_bindgen(js_name = endBackup)]
+    pub fn end_backup(&mut self, id: u32) -> bool {
+        self.engine.end_backup(id)
+    }
+
+    /// Replaces everything by a backup: 16 random bytes that name the new life of the store, and the backup's.
+    pub fn restore(&mut self, length: usize) -> *const u8 {
+        let (name, backup) = self.area[..length].split_at(length.min(16));
+        let restored = incarnation(name).and_then(|incarnation| self.engine.restore(backup, incarnation));
+        self.post();
+        self.answer.give(restored)
     }
 
     /// Goes on after a failure of the medium, which `found` has recovered.
-    pub fn heal(&mut self, found: Self) -> Result<(), JsValue> {
-        self.engine.heal(found.engine).map_err(thrown)
+    pub fn heal(&mut self, found: Self) -> *const u8 {
+        let healed = self.engine.heal(found.engine);
+        self.post();
+        self.answer.give(healed)
     }
 
     /// Goes back to what is stored, which `found` has recovered.
-    pub fn rewind(&mut self, found: Self) -> Result<(), JsValue> {
-        self.engine.rewind(found.engine).map_err(thrown)
+    pub fn rewind(&mut self, found: Self) -> *const u8 {
+        let gone = self.engine.rewind(found.engine);
+        self.post();
+        self.answer.give(gone)
     }
 
-    /// Begins another life of the store.
-    pub fn renew(&mut self, incarnation: &[u8]) -> Result<(), JsValue> {
-        self.engine.renew(convert::incarnation(incarnation).map_err(thrown)?);
-        Ok(())
+    /// Goes on behind this revision.
+    #[wasm_bindgen(js_name = skipTo)]
+    pub fn skip_to(&mut self, revision: f64) -> *const u8 {
+        let skipped = number(revision).map(|revision| self.engine.skip_to(revision));
+        self.post();
+        self.answer.give(skipped)
+    }
+
+    /// Begins another life of the store. `length`: of 16 random bytes.
+    pub fn renew(&mut self, length: usize) -> *const u8 {
+        let renewed = incarnation(&self.area[..length]).map(|incarnation| self.engine.renew(incarnation));
+        self.answer.give(renewed)
     }
 
     /// Names this life of the store: 16 bytes.
-    #[wasm_bindgen(getter)]
-    pub fn incarnation(&self) -> Vec<u8> {
-        self.engine.incarnation().to_vec()
+    pub fn incarnation(&mut self) -> *const u8 {
+        self.answer.give_bytes(Ok(Some(&self.engine.incarnation())))
     }
 
-    /// Ends the recovery of a damaged storage; gives a packed list of `Loss`es.
-    pub fn salvage(&mut self) -> Vec<u8> {
-        packed(&self.engine.salvage())
+    /// Ends the recovery of a damaged storage; gives a list of `Loss`es.
+    pub fn salvage(&mut self) -> *const u8 {
+        let losses = self.engine.salvage();
+        self.post();
+        self.answer.give(Ok(losses))
     }
 
     /// The host confirms that a `Ready` is written.
-    pub fn persisted(&mut self, through: f64) -> Result<(), JsValue> {
-        self.engine.persisted(convert::number(through).map_err(thrown)?);
-        Ok(())
+    pub fn persisted(&mut self, through: f64) -> *const u8 {
+        let confirmed = number(through).map(|through| self.engine.persisted(through));
+        self.post();
+        self.answer.give(confirmed)
+    }
+
+    /// How much is held: keys, revisions, bytes, watchers and leases.
+    pub fn stats(&mut self) -> *const u8 {
+        let engine::Stats { keys, revisions, bytes, watchers, leases } = self.engine.stats();
+        self.answer.give(Ok([keys, revisions, bytes, watchers, leases]))
+    }
+}
+
+impl Engine {
+    /// Brings the board up to date, after whatever may have changed it.
+    fn post(&mut self) {
+        let engine = &self.engine;
+        *self.board = [
+            revision(engine.revision()),
+            revision(engine.compact_revision()),
+            revision(engine.durable_revision()),
+            engine.next_deadline().map_or(-1.0, revision),
+            f64::from(u8::from(engine.has_pending_watches())),
+        ];
     }
 }

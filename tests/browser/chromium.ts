@@ -1,8 +1,11 @@
 // A headless Chromium with a profile of its own on disk, which goes when it is closed.
+import { spawn } from 'node:child_process'
+import { on, once } from 'node:events'
 import { accessSync, constants } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { type BrowserContext, chromium, type Page } from 'playwright-core'
 
 const names = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome']
@@ -46,6 +49,68 @@ export async function launchChromium(): Promise<Chromium> {
   } catch (error) {
     await remove()
     throw error
+  }
+}
+
+/** A Chromium whose whole process group can be killed at once. Its profile outlives it. */
+export interface Killable {
+  readonly context: BrowserContext
+  /** SIGKILL to every process of it; resolves when all have ended. */
+  kill(): Promise<void>
+  /** As a user closes it. */
+  close(): Promise<void>
+}
+
+export async function launchKillable(profile: string): Promise<Killable> {
+  const args = [...flags, '--headless', '--remote-debugging-port=0', `--user-data-dir=${profile}`, 'about:blank']
+  // A group of its own, led by it.
+  const child = spawn(find(), args, { detached: true, stdio: ['ignore', 'ignore', 'pipe'] })
+  const closed = once(child, 'close')
+  const ended = async () => {
+    await closed
+    // Its children are not ours to wait for: they are gone when nobody of the group is left.
+    while (isAnyAlive(child.pid as number)) await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  const kill = async () => {
+    process.kill(-(child.pid as number), 'SIGKILL')
+    await ended()
+  }
+  try {
+    const browser = await chromium.connectOverCDP(await addressIn(child.stderr))
+    const [context] = browser.contexts()
+    if (!context) throw new Error('Chromium has no context')
+    const close = async () => {
+      const session = await browser.newBrowserCDPSession()
+      // It may end before it has answered.
+      session.send('Browser.close').catch(() => {})
+      await ended()
+    }
+    return { context, kill, close }
+  } catch (error) {
+    await kill()
+    throw error
+  }
+}
+
+/** Where Chromium says that it can be reached. What it writes later is read and forgotten. */
+async function addressIn(stderr: Readable): Promise<string> {
+  let said = ''
+  for await (const text of on(stderr, 'data', { close: ['close'] })) {
+    said += text
+    const address = /DevTools listening on (\S+)/.exec(said)?.[1]
+    if (!address) continue
+    stderr.resume()
+    return address
+  }
+  throw new Error(`Chromium ended: ${said}`)
+}
+
+function isAnyAlive(group: number): boolean {
+  try {
+    process.kill(-group, 0)
+    return true
+  } catch {
+    return false
   }
 }
 

@@ -1,8 +1,11 @@
 // Serves the playground, the package and the tests' pages as a static host would: / is www, /revkv/ is pkg/dist.
 import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { transform } from 'esbuild'
 import sirv from 'sirv'
 
 const root = new URL('../../', import.meta.url)
@@ -31,9 +34,11 @@ export async function serve(port = 0): Promise<StaticServer> {
 function files(): RequestListener {
   const folder = (path: string) => sirv(fileURLToPath(new URL(path, root)), { dev: true })
   const www = folder('www')
+  const compiled = (path: string) => compiling(fileURLToPath(new URL(path, root)))
   const mounts = [
     { prefix: '/revkv/', handle: folder('pkg/dist') },
     { prefix: '/pages/', handle: folder('tests/browser/pages') },
+    { prefix: '/kills/', handle: compiled('pkg/test/kills') },
   ]
   return (request, response) => {
     const url = request.url ?? '/'
@@ -44,6 +49,21 @@ function files(): RequestListener {
       response.statusCode = 404
       response.end()
     })
+  }
+}
+
+/** Gives the TypeScript of a folder as the JavaScript that it is, compiled at each request. */
+function compiling(folder: string): ReturnType<typeof sirv> {
+  return async (request, response, next) => {
+    const name = basename(request.url ?? '', '.js')
+    try {
+      const source = await readFile(join(folder, `${name}.ts`), 'utf8')
+      const { code } = await transform(source, { loader: 'ts', target: 'es2022' })
+      response.setHeader('content-type', 'text/javascript')
+      response.end(code)
+    } catch {
+      next?.()
+    }
   }
 }
 

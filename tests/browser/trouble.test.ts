@@ -191,7 +191,7 @@ test('a lock that is taken away in the middle of a write stops the acknowledging
     })
     const put = store.put('a', 'two').then(() => 'written', code)
     await isWritten
-    void navigator.locks.request('revkv:stolen', { steal: true }, () => new Promise(() => {}))
+    void navigator.locks.request('revkv:indexeddb:stolen', { steal: true }, () => new Promise(() => {}))
     const heard = await lost
     goOn()
     const codes = [heard, await put, await store.put('a', 'three').then(() => 'written', code)]
@@ -366,6 +366,60 @@ test('a full storage refuses the write, and loses nothing that was acknowledged'
   })
   const { acknowledged } = full
   expect(found).toEqual({ revision: acknowledged, puts: acknowledged - 1, next: acknowledged + 1 })
+})
+
+test('a full storage is opened and read, and takes writes again when there is room', { timeout: 60_000 }, async ({
+  open,
+  chromium,
+  server,
+}) => {
+  const page = await open()
+  const session = await chromium.context.newCDPSession(page)
+  const origin = new URL(server.url).origin
+  await session.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 2_000_000 })
+  const seen = await page.evaluate(async () => {
+    const code = (error: unknown) => (revkv.RevkvError.is(error) ? error.code : String(error))
+    // Something else that the origin keeps.
+    const root = await navigator.storage.getDirectory()
+    const writable = await (await root.getFileHandle('other', { create: true })).createWritable()
+    await writable.write(new Uint8Array(500_000))
+    await writable.close()
+
+    const opening = () => revkv.open({ name: 'freed', storage: indexedDb(), values: revkv.bytes })
+    let store = await opening()
+    // Noise, which no storage can make smaller.
+    const put = () => store.put('noise', crypto.getRandomValues(new Uint8Array(60_000))).then(() => 'written', code)
+    await store.put('kept', new Uint8Array([7]))
+    let puts = 0
+    let refused: string
+    while ((refused = await put()) === 'written') puts++
+    await store.close()
+
+    store = await opening()
+    const read = [store.get('kept')?.[0], store.history('noise').length === puts]
+    const copy = await revkv.open({ values: revkv.bytes })
+    await copy.restore(await store.backup().bytes())
+    read.push(copy.revision === store.revision)
+    const still = await put()
+
+    await root.removeEntry('other')
+    const codes = [await store.delete('noise').then(() => 'written', code)]
+    codes.push(await store.compact(store.revision).then(() => 'written', code))
+    for (let i = 0; i < 3; i++) codes.push(await put())
+    const { revision } = store
+    await store.close()
+    store = await opening()
+    const after = [
+      store.revision === revision,
+      store.get('kept')?.[0],
+      store.history('noise').filter(({ type }) => type === 'put').length,
+    ]
+    await store.close()
+    return { refused, still, read, codes: [...new Set(codes)], after }
+  })
+  await session.send('Storage.overrideQuotaForOrigin', { origin })
+  const full = 'QUOTA_EXCEEDED'
+  expect(seen).toEqual({ refused: full, still: full, read: [7, true, true], codes: ['written'], after: [true, 7, 3] })
 })
 
 test.for(['closed', 'crashed'] as const)(

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use xshell::cmd;
 
 use crate::project::{Project, cargo_home};
@@ -67,9 +67,30 @@ fn bindings(project: &Project) -> Result<()> {
     };
     work.once(project, || {
         cmd!(project.shell, "{bindgen} {flags...} {out} {wasm}").run()?;
+        let (glue, types) = (out.join("revkv.js"), out.join("revkv.d.ts"));
+        fs::write(&glue, instantiable(&fs::read_to_string(&glue)?)?)?;
+        fs::write(&types, types_of_instantiable(&fs::read_to_string(&types)?)?)?;
         let generated = out.join("revkv_bg.wasm");
         Ok(cmd!(project.shell, "node_modules/.bin/wasm-opt {WASM_OPT_FLAGS...} {generated} -o {generated}").run()?)
     })
+}
+
+/// Generated code keeps one instance in variables of its module. As a function it makes one with each call: so a store has
+/// a memory of its own, which goes with it, and an engine that has stopped can be replaced.
+fn instantiable(glue: &str) -> Result<String> {
+    let body = glue.trim_end().strip_suffix("export { initSync, __wbg_init as default };");
+    let body =
+        body.context("the generated code does not end as it did")?.replace("export class Engine", "class Engine");
+    ensure!(!body.contains("\nexport ") && !body.contains("\nimport "), "the generated code exports or imports more");
+    let made = "return { Engine, memory: initSync({ module }).memory };";
+    Ok(format!("export function instantiate(module) {{\n{body}\n{made}\n}}\n"))
+}
+
+fn types_of_instantiable(types: &str) -> Result<String> {
+    let (class, _) = types.split_once("export type InitInput").context("the generated types are not as they were")?;
+    let made = "{ Engine: typeof Engine; memory: WebAssembly.Memory }";
+    let class = class.replace("export class Engine", "declare class Engine");
+    Ok(format!("{class}export type {{ Engine }};\nexport function instantiate(module: WebAssembly.Module): {made};\n"))
 }
 
 fn package(project: &Project) -> Result<()> {

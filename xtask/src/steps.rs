@@ -145,7 +145,20 @@ pub const STEPS: &[Step] = &[
         when_asked: false,
         run: package_sizes,
     },
+    Step {
+        name: "soak",
+        about: "processes that are killed in the middle of writing, often",
+        needs: build::NEEDS_AND_BROWSER,
+        needs_build: true,
+        when_asked: true,
+        run: soak,
+    },
 ];
+
+/// How often each is killed: half of the times while it writes strict, half while it writes relaxed.
+const NODE_KILLS: &str = "120";
+const WORKERD_KILLS: &str = "40";
+const CHROMIUM_KILLS: &str = "40";
 
 fn fmt(project: &Project) -> Result<Outcome> {
     cmd!(project.shell, "cargo fmt --all --check").run()?;
@@ -226,5 +239,17 @@ fn package_sizes(project: &Project) -> Result<Outcome> {
     let sizes = sizes::measure(project)?;
     println!("{sizes}");
     sizes.check()?;
+    Ok(Outcome::Passed)
+}
+
+/// The tests of killed processes that the steps `package` and `browser` have, too, with more kills. Each prints its seed.
+fn soak(project: &Project) -> Result<Outcome> {
+    let vitest = |kills: &str, rest: &[&str]| {
+        let run = cmd!(project.shell, "node_modules/.bin/vitest run {rest...} -t killed");
+        run.env("REVKV_KILLS", kills).run()
+    };
+    vitest(NODE_KILLS, &["--root", "pkg", "test/file.test.ts"])?;
+    vitest(WORKERD_KILLS, &["--root", "pkg", "test/workerd"])?;
+    vitest(CHROMIUM_KILLS, &["--root", "tests/browser", "kills.test.ts"])?;
     Ok(Outcome::Passed)
 }

@@ -3,6 +3,8 @@
 //   mark  00000007.log  00000008.log  00000009.log
 //          oldest                      is written to
 //
+// Beside them may lie "spare", which holds nothing: it is the room for deletions when there is no other.
+//
 // Space is taken back from the oldest end only. When less than half of the log is of use, each write copies some of the
 // oldest segment's live blobs to the new end first, and a segment without live blobs is removed. Why the oldest, and not
 // the emptiest? A deletion has to be kept for as long as an older segment holds the blob; so it may go with the oldest.
@@ -27,11 +29,16 @@ export interface LogOptions {
   segmentBytes?: number
   /** What a small batch copies, when copying is due, so that it gets done with a segment, too. */
   copyBytesMin?: number
+  /** Of a file that is given up where there is no room, so that what makes room can be written; 0 or absent: none. */
+  spareBytes?: number
   onTornTail?: ((tail: TornTail) => void) | undefined
 }
 
 /** Copied for each byte of a batch, so that copying is faster than what makes it due. */
 const copyBytesPerByte = 2
+/** Without a spare, what is larger than this part of it waits for one: the room that it left is for what makes room. */
+const smallPart = 64
+const spareName = 'spare'
 /** What goes to the file in one call. */
 const writeBytesMax = 1024 * 1024
 /** Older segments that are kept open for reading. Some browsers allow few hundred handles to all of a site. */
@@ -50,6 +57,8 @@ export class Log implements StorageHandle {
   readonly #maxBlobBytes: number
   readonly #segmentBytes: number
   readonly #copyBytesMin: number
+  readonly #spareBytes: number
+  #hasSpare = false
   /** The last segment's. */
   #file: LogFile
   readonly #readers = new Map<Segment, { file: LogFile; window: Window }>()
@@ -73,6 +82,7 @@ export class Log implements StorageHandle {
     this.#maxBlobBytes = options.maxBlobBytes
     this.#segmentBytes = options.segmentBytes ?? 4 * 1024 * 1024
     this.#copyBytesMin = options.copyBytesMin ?? 256 * 1024
+    this.#spareBytes = options.spareBytes ?? 0
   }
 
   /** Opens the log that is in the folder, or makes one. The folder is the log's from now on; it is closed when this fails. */
@@ -85,7 +95,9 @@ export class Log implements StorageHandle {
         if (names.some((name) => name.endsWith('.log'))) throw corrupt(markName, 0, 'neither half of it is whole')
         await mark.set({ log: drawId(), durable: 0, first: 1 })
       }
-      return await Log.#recovered(folder, mark, options)
+      const log = await Log.#recovered(folder, mark, options)
+      log.#hasSpare = names.includes(spareName)
+      return log
     } catch (e) {
       await mark?.close()
       await folder.close()
@@ -184,6 +196,7 @@ export class Log implements StorageHandle {
 
   async #commit({ epoch, put, delete: gone }: StorageBatch): Promise<void> {
     const bytes = put.reduce((total, blob) => total + blob.bytes.length, 0)
+    if (gone.length === 0 && bytes > this.#spareBytes / smallPart) await this.#keepSpare()
     await this.#copyForward(Math.max(this.#copyBytesMin, copyBytesPerByte * bytes))
     await this.#append('batch', epoch, put, gone)
   }
@@ -231,8 +244,35 @@ export class Log implements StorageHandle {
       return at
     } catch (e) {
       await this.#file.truncate(from).catch((cause: unknown) => this.#poisoned(cause))
-      throw storageError(e)
+      const error = storageError(e)
+      if (error.code === 'QUOTA_EXCEEDED') await this.#giveUpSpare()
+      throw error
     }
+  }
+
+  /** Sees to it that there is a spare; without room for it there is none for the batch. */
+  async #keepSpare(): Promise<void> {
+    if (this.#hasSpare || this.#spareBytes === 0) return
+    const file = await this.#folder.open(spareName, true)
+    let written = 0
+    try {
+      written = await file.write(0, new Uint8Array(this.#spareBytes))
+    } catch (e) {
+      if (storageError(e).code !== 'QUOTA_EXCEEDED') throw e
+    } finally {
+      await file.close()
+    }
+    this.#hasSpare = written === this.#spareBytes
+    if (this.#hasSpare) return
+    await this.#folder.remove(spareName)
+    throw new RevkvError('QUOTA_EXCEEDED', 'The storage is full; what is deleted and compacted makes room.')
+  }
+
+  async #giveUpSpare(): Promise<void> {
+    if (!this.#hasSpare) return
+    this.#hasSpare = false
+    // What stays takes room, and nothing else.
+    await this.#folder.remove(spareName).catch(() => {})
   }
 
   async #flush(): Promise<void> {

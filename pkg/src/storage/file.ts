@@ -19,6 +19,8 @@ export interface FileOptions {
 }
 
 const maxBlobBytes = 256 * 1024
+/** For the deletions and compactions of a full disk. */
+const spareBytes = 256 * 1024
 
 /**
  * Keeps a store in files. "strict" is fdatasync, and a sync of the folder where a file came or went.
@@ -43,7 +45,7 @@ export function file(options: FileOptions): StorageAdapter {
       const node = nodeModules()
       const path = node.path.resolve(folder, folderName(database))
       const opened = await NodeFolder.open(node, path, signal)
-      return Log.open(opened, { maxBlobBytes, onTornTail })
+      return Log.open(opened, { maxBlobBytes, spareBytes, onTornTail })
     },
   }
 }

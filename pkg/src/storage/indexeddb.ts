@@ -1,24 +1,26 @@
 // The browser's database as a medium. The version of its schema is 1 for ever, because an upgrade waits without an end
 // for a frozen tab; formats are told apart by what is in the blobs.
 
-import { type DBSchema, type IDBPDatabase, openDB, unwrap } from 'idb'
+import { type DBSchema, type IDBPDatabase, type IDBPTransaction, openDB, unwrap } from 'idb'
 import { RevkvError, storageError } from '../errors.js'
 import type { StorageAdapter, StorageBatch, StorageHandle } from '../types.js'
 
 interface Schema extends DBSchema {
   blobs: { key: string; value: Uint8Array }
-  meta: { key: string; value: number | string }
+  meta: { key: 'state'; value: State }
 }
 
-/** What the store `meta` holds, both written in the transaction that they tell of. */
-interface Meta {
+/** What the store `meta` holds: one record, written in each transaction that it tells of. */
+interface State {
   /** The last writer's. */
   epoch: number
   /** The highest id ever put: that of the last blob there is, else something has taken it away. */
   head: string
-  /** 1 when that blob has been deleted. */
-  headless: number
+  /** That blob has been deleted. */
+  headless: boolean
 }
+
+const fresh: State = { epoch: 0, head: '', headless: false }
 
 type Database = IDBPDatabase<Schema>
 
@@ -61,21 +63,44 @@ async function connect(name: string, signal: AbortSignal | undefined): Promise<D
 }
 
 async function openDatabase(name: string): Promise<Database> {
+  let isWiped = false
   try {
-    return await openDB<Schema>(name, 1, {
-      upgrade(db) {
+    const db = await openDB<Schema>(name, 1, {
+      upgrade(db, _from, _to, _tx, event) {
         db.createObjectStore('blobs')
         db.createObjectStore('meta')
+        isWiped = (event as { dataLoss?: string }).dataLoss === 'total'
       },
       // Someone deletes the database: they must not wait for this tab. The next write fails and says so.
       blocking: (_from, _to, event) => (event.target as IDBDatabase).close(),
     })
+    if (!isWiped || hasSentinel()) return db
+    db.close()
   } catch (e) {
-    if (e instanceof Error && e.name === 'VersionError') {
-      throw new RevkvError('UNSUPPORTED_FORMAT', `"${name}" was made by something newer.`, { cause: e })
-    }
-    throw storageError(e)
+    throw openingError(name, e)
   }
+  const advice = 'Opening it again begins anew.'
+  throw new RevkvError('EVICTED', `The browser found its files damaged and wiped "${name}". ${advice}`)
+}
+
+/**
+ * Chromium says of a database that it makes in the place of a damaged one that all is lost, once, whether this one was
+ * among those or not. In a page the sentinel knows better; where there is none, it is all that is ever said.
+ */
+function hasSentinel(): boolean {
+  return typeof document !== 'undefined'
+}
+
+function openingError(name: string, e: unknown): RevkvError {
+  if (e instanceof Error && e.name === 'VersionError') {
+    return new RevkvError('UNSUPPORTED_FORMAT', `"${name}" was made by something newer.`, { cause: e })
+  }
+  if (e instanceof Error && e.name === 'UnknownError') {
+    // A file that all databases of the origin need is gone or damaged; not even deleting them works then.
+    const advice = 'If that stays so, only clearing the data of this site helps; what it held is lost.'
+    return new RevkvError('STORAGE_LOST', `The browser cannot open its database "${name}". ${advice}`, { cause: e })
+  }
+  return storageError(e)
 }
 
 /** The connection, or nothing when it takes too long; one that comes too late is closed again. */
@@ -118,7 +143,7 @@ class IndexedDbHandle implements StorageHandle {
       if (head !== (before ??= head)) throw notLeader('while it was read')
       yield* blobs
       last = blobs.at(-1)?.id ?? last
-      whole = headless === 0
+      whole = !headless
     }
     if (last === before || !whole) return
     const name = this.#db.name
@@ -127,35 +152,24 @@ class IndexedDbHandle implements StorageHandle {
 
   async write(batch: StorageBatch, durability: 'relaxed' | 'strict'): Promise<void> {
     this.#checkOpen()
+    const large = batch.put.find(({ bytes }) => bytes.length > maxBlobBytes)
+    if (large) throw new RevkvError('TOO_LARGE', `Blob ${large.id} is larger than ${maxBlobBytes} bytes.`)
     try {
       const tx = this.#db.transaction(['blobs', 'meta'], 'readwrite', { durability })
       const done = tx.done
       // Told below; without this an abort would also count as unhandled.
       done.catch(() => {})
-      let { epoch, head, headless } = await metaOf(tx.objectStore('meta'))
+      const state = tx.objectStore('meta').get('state')
+      // A batch with blobs is written before the answer is there, which saves a way to the browser's process and back; a
+      // transaction that should not have been is taken back. One without says again what is there.
+      const isOptimistic = batch.put.length > 0
+      if (isOptimistic) put(tx, batch, fresh)
+      const { epoch, head, headless } = (await state) ?? fresh
       if (batch.epoch < epoch || batch.put.some(({ id }) => id <= head)) {
         tx.abort()
         throw notLeader(`in epoch ${epoch}`)
       }
-      const large = batch.put.find(({ bytes }) => bytes.length > maxBlobBytes)
-      if (large) {
-        tx.abort()
-        throw new RevkvError('TOO_LARGE', `Blob ${large.id} is larger than ${maxBlobBytes} bytes.`)
-      }
-      // The plain requests: their failures come as the transaction's, so a promise for each would only cost.
-      const blobs = unwrap(tx.objectStore('blobs'))
-      for (const { id, bytes } of batch.put) {
-        blobs.add(bytes, id)
-        if (id > head) head = id
-        headless = 0
-      }
-      if (batch.delete.includes(head)) headless = 1
-      for (const id of batch.delete) blobs.delete(id)
-      // Always written, so that a batch without blobs is a flush too.
-      const meta = unwrap(tx.objectStore('meta'))
-      meta.put(batch.epoch, 'epoch')
-      meta.put(head, 'head')
-      meta.put(headless, 'headless')
+      if (!isOptimistic) put(tx, batch, { epoch, head, headless })
       tx.commit()
       // Success of the requests is not success: a full disk shows only here.
       await done
@@ -180,18 +194,19 @@ class IndexedDbHandle implements StorageHandle {
     if (this.#closed) throw new RevkvError('CLOSED', 'This handle of the medium is closed.')
   }
 
-  async *#pages(): AsyncGenerator<Omit<Meta, 'epoch'> & { blobs: Blob[] }> {
+  async *#pages(): AsyncGenerator<Omit<State, 'epoch'> & { blobs: Blob[] }> {
     try {
       let after: string | undefined
       for (;;) {
         const range = after === undefined ? undefined : IDBKeyRange.lowerBound(after, true)
         const tx = this.#db.transaction(['blobs', 'meta'])
         const store = tx.objectStore('blobs')
-        const [ids, values, { head, headless }] = await Promise.all([
+        const [ids, values, state] = await Promise.all([
           store.getAllKeys(range, pageBlobs),
           store.getAll(range, pageBlobs),
-          metaOf(tx.objectStore('meta')),
+          tx.objectStore('meta').get('state'),
         ])
+        const { head, headless } = state ?? fresh
         yield { blobs: ids.map((id, i) => ({ id, bytes: values[i] as Uint8Array })), head, headless }
         if (ids.length < pageBlobs) return
         after = ids.at(-1)
@@ -204,10 +219,18 @@ class IndexedDbHandle implements StorageHandle {
 
 type Blob = StorageBatch['put'][number]
 
-async function metaOf(meta: { get(key: string): Promise<number | string | undefined> }): Promise<Meta> {
-  const names = ['epoch', 'head', 'headless']
-  const [epoch = 0, head = '', headless = 0] = await Promise.all(names.map((name) => meta.get(name)))
-  return { epoch, head, headless } as Meta
+type Writing = IDBPTransaction<Schema, ('blobs' | 'meta')[], 'readwrite'>
+
+/** The requests of a batch; `before` is what the storage held. */
+function put(tx: Writing, batch: StorageBatch, before: State): void {
+  // The plain requests: their failures come as the transaction's, so a promise for each would only cost.
+  const blobs = unwrap(tx.objectStore('blobs'))
+  for (const { id, bytes } of batch.put) blobs.add(bytes, id)
+  for (const id of batch.delete) blobs.delete(id)
+  const head = batch.put.at(-1)?.id ?? before.head
+  const headless = batch.delete.includes(head) || (batch.put.length === 0 && before.headless)
+  // Always written, so that a batch without blobs is a flush too.
+  unwrap(tx.objectStore('meta')).put({ epoch: batch.epoch, head, headless }, 'state')
 }
 
 function notLeader(how: string, cause?: unknown): RevkvError {

@@ -16,6 +16,8 @@ export interface OpfsOptions {
 }
 
 const maxBlobBytes = 256 * 1024
+/** For the deletions and compactions of a full disk. */
+const spareBytes = 256 * 1024
 /** A handle outlives its worker while a write is in progress. Beyond this someone is really there. */
 const waitMsMax = 2000
 
@@ -36,7 +38,7 @@ export function opfs(options: OpfsOptions = {}): StorageAdapter {
     async open(database, signal) {
       signal?.throwIfAborted()
       const folder = await OpfsFolder.open(folderName(database), signal)
-      return Log.open(folder, { maxBlobBytes, onTornTail: options.onTornTail })
+      return Log.open(folder, { maxBlobBytes, spareBytes, onTornTail: options.onTornTail })
     },
   }
 }

@@ -60,6 +60,28 @@ describe('a write that is refused', () => {
   })
 })
 
+// A disk that is full to the last byte took no deletion either, and so stayed full.
+test('a full disk has room for what makes room, and none for more before', async () => {
+  const disk = new Disk()
+  const { log } = await opened(disk, 2000)
+  const large = (number: number) => ({ ...one(number, 4090), put: [1, 2].map((i) => one(number + i, 4090).put[0]) })
+  let room = 33_000
+  const used = () => [...disk.files.values()].reduce((total, bytes) => total + bytes.length, 0)
+  disk.fault = (op) => (op.op === 'write' ? Math.max(0, Math.min(op.bytes.length, room - used())) : undefined)
+  const write = (batch: object) => codeOf(() => log.write(batch as Parameters<Log['write']>[0], 'strict'))
+  let puts = 0
+  while ((await write(large(10 * puts))) === 'none') puts++
+  expect([puts, disk.files.has('spare')]).toEqual([3, false])
+  const ids = Array.from({ length: puts }, (_, i) => [id(10 * i + 1), id(10 * i + 2)]).flat()
+  expect(await write(large(100))).toBe('QUOTA_EXCEEDED')
+  expect(await write({ epoch: 1, put: [], delete: ids })).toBe('none')
+  // Room again, and a spare again.
+  expect([await write(large(200)), disk.files.has('spare')]).toEqual(['none', true])
+  room = 1e6
+  const { log: again } = await opened(new Disk(disk.files), 2000)
+  expect(await found(again)).toBe(`${id(201)}:4090,${id(202)}:4090`)
+})
+
 test('after a failed flush nothing is written, however often one asks, and reads go on', async () => {
   const disk = new Disk()
   const { log } = await opened(disk)

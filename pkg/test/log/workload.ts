@@ -77,10 +77,11 @@ export async function found(handle: StorageHandle): Promise<string> {
   return fingerprint(blobs)
 }
 
-export async function opened(disk: Disk): Promise<{ log: Log; torn: TornTail | undefined }> {
+export async function opened(disk: Disk, spareBytes = 0): Promise<{ log: Log; torn: TornTail | undefined }> {
   let torn: TornTail | undefined
   const log = await Log.open(disk, {
     ...small,
+    spareBytes,
     onTornTail: (tail) => {
       torn = tail
     },

@@ -2,6 +2,10 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { storageConformance } from '../../src/conformance/index.js'
+import { Random } from '../../src/conformance/random.js'
+import type { Durability } from '../../src/index.js'
+import type { Found } from '../kills/story.js'
+import { durabilities, killsOr, seed, Tally } from '../kills/tally.js'
 import { Workerd } from './workerd.js'
 
 let workerd: Workerd
@@ -26,16 +30,47 @@ describe.each(['sqlite', 'keys'])('objects on %s', (kind) => {
   test('a commit is as many calls as the platform wants', async () => {
     expect(await workerd.ask(kind, 'calls', 'calls')).toEqual([128, 128, 45, 1, -128, -128, -44])
   })
+})
 
-  test('a store is there after the process was killed', { timeout: 60_000 }, async () => {
-    const found = []
-    for (let visit = 1; visit <= 4; visit++) {
-      const answer = (await workerd.ask(kind, 'killed', 'visit', `visit ${visit}`)) as { found: string[] }
-      found.push(answer.found)
-      await workerd.kill()
-      await workerd.run()
+/** Writes to an object until it is gone; gives the highest revision that it was told is stored. */
+async function writeUntilKilled(kind: string, durability: Durability, isKilled: () => boolean): Promise<number> {
+  let acknowledged = 0
+  const write = async () => {
+    try {
+      for (;;) acknowledged = Math.max(acknowledged, (await workerd.ask(kind, 'killed', 'write', durability)) as number)
+    } catch (e) {
+      // Whoever has asked when it is killed gets no answer.
+      if (!isKilled()) throw e
     }
-    expect(found).toEqual([[], ['visit 1'], ['visit 1', 'visit 2'], ['visit 1', 'visit 2', 'visit 3']])
-    expect(await workerd.ask(kind, 'killed', 'compact')).toEqual([true, 'visit 4', 300_000])
-  })
+  }
+  await Promise.all([write(), write(), write(), write()])
+  return acknowledged
+}
+
+const kills = killsOr(3)
+
+test(`a process that is killed has lost nothing it was told of, ${kills} times`, {
+  timeout: 10_000 * (kills + 1),
+}, async () => {
+  const random = new Random(seed)
+  const kinds = ['sqlite', 'keys'] as const
+  const tallies = { sqlite: new Tally(kills), keys: new Tally(kills) }
+  for (let run = 0; run < kills; run++) {
+    const durability = durabilities[run % 2] as Durability
+    let killed = false
+    const writing = Promise.all(kinds.map((kind) => writeUntilKilled(kind, durability, () => killed)))
+    await new Promise((resolve) => setTimeout(resolve, 100 + random.below(600)))
+    killed = true
+    await workerd.kill()
+    const acknowledged = await writing
+    await workerd.run()
+    for (const [i, kind] of kinds.entries()) {
+      tallies[kind].killed(durability, acknowledged[i] ?? 0)
+      tallies[kind].found((await workerd.ask(kind, 'killed', 'check')) as Found)
+    }
+  }
+  for (const kind of kinds) {
+    console.log(`${kind}, seed ${seed}: ${tallies[kind]}`)
+    tallies[kind].finish()
+  }
 })

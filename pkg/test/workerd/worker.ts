@@ -5,8 +5,18 @@ import { DurableObject } from 'cloudflare:workers'
 // @ts-expect-error: the compiled engine, named in the configuration
 import wasm from 'revkv.wasm'
 import { storageConformance } from '../../src/conformance/index.js'
-import { open, RevkvError } from '../../src/index.js'
+import { type Durability, open, RevkvError, type Store } from '../../src/index.js'
 import { type DurableObjectStorage, durableObject } from '../../src/storage/durable-object.js'
+import { check, writeNext } from '../kills/story.js'
+
+/** The store that an object keeps open as long as it lives. */
+const stories = new WeakMap<DurableObjectStorage, Promise<Store<string>>>()
+
+function storyOf(storage: DurableObjectStorage): Promise<Store<string>> {
+  const store = stories.get(storage) ?? open<string>({ name: 'story', storage: durableObject(storage), wasm })
+  stories.set(storage, store)
+  return store
+}
 
 type Act = (storage: DurableObjectStorage, given: string) => Promise<unknown>
 
@@ -20,22 +30,13 @@ const acts: Record<string, Act> = {
     return tests.has(name)
   },
 
-  /** Opens a store, says what is in it, writes to it, and leaves it open for whatever comes. */
-  async visit(storage, value) {
-    const store = await open<string>({ name: 'visits', storage: durableObject(storage), wasm })
-    const found = store.history({ prefix: 'visit' }).map((change) => change.type === 'put' && change.entry.value)
-    const { revision } = await store.put('visit', value)
-    await store.put('large', 'x'.repeat(300_000))
-    return { found, revision, durable: store.durableRevision }
+  /** The next write of a story, with this durability. */
+  async write(storage, durability) {
+    return await writeNext(await storyOf(storage), durability as Durability)
   },
 
-  async compact(storage) {
-    const store = await open<string>({ name: 'visits', storage: durableObject(storage), wasm })
-    await store.compact(store.revision)
-    const { revision } = store
-    await store.close()
-    const again = await open<string>({ name: 'visits', storage: durableObject(storage), wasm })
-    return [again.revision === revision, again.get('visit'), again.get('large')?.length]
+  async check(storage) {
+    return check(await storyOf(storage))
   },
 
   /** What the platform is asked for in one commit of many blobs. */

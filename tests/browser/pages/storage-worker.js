@@ -12,7 +12,7 @@ const acts = {
   async open({ name, durability }) {
     store = await open({ name, storage: opfs(), durability })
     store.addEventListener('error', () => {})
-    const values = store.history({}).map(({ entry }) => entry.value)
+    const values = store.history({}).flatMap((change) => (change.type === 'put' ? [change.entry.value] : []))
     return { revision: store.revision, values: values.map((value) => [value.slice(0, 8), value.length]) }
   },
 
@@ -38,6 +38,20 @@ const acts = {
         return { acknowledged, refused: error.code, close }
       }
     }
+  },
+
+  /** Deletes and compacts what `fill` has written, and writes some of it again. */
+  async forget() {
+    // The handle that has found no room finds none any more; the refused write has it opened anew.
+    const refused = await store.delete('n').then(
+      () => 'none',
+      (error) => error.code,
+    )
+    if (refused !== 'none') await store.delete('n')
+    await store.compact(store.revision)
+    let written = 0
+    for (; written < 50; written++) await store.put('n', 'x'.repeat(60_000))
+    return { written, revision: store.revision }
   },
 
   /** Writes for as long as it is let, and says how far it has come. */

@@ -29,7 +29,7 @@ fn restored(backup: &[u8]) -> Store {
 
 #[test]
 fn a_backup_with_history_is_the_same_store() {
-    let before = store();
+    let mut before = store();
     let backup = before.engine.backup(0, true).expect("now");
     let mut after = restored(&backup);
     assert_eq!((after.engine.revision(), after.engine.compact_revision()), (7, 4));
@@ -45,7 +45,7 @@ fn a_backup_with_history_is_the_same_store() {
 
 #[test]
 fn a_backup_of_a_moment_has_its_keys_and_no_history() {
-    let before = store();
+    let mut before = store();
     let mut after = restored(&before.engine.backup(5, false).expect("readable"));
     assert_eq!((after.engine.revision(), after.engine.compact_revision()), (5, 5));
     assert_eq!((after.state(0), after.life("a", 0)), (before.state(5), Some((2, 4, 3))));
@@ -196,4 +196,46 @@ fn a_medium_that_lost_its_end_is_renewed() {
     store.flush();
     compare_with_reopened(&store);
     assert_eq!((reopened(&store).incarnation(), store.state(0)), (OTHER_LIFE, "a=again b=leased c=1".to_owned()));
+}
+
+/// Everything that moves records or forgets them is tried between two portions.
+#[test]
+fn a_backup_is_as_it_was_cut_whatever_happens_while_it_is_read() {
+    for history in [true, false] {
+        let mut store = Store::with_puts_of("a", 1500);
+        (0..1500).for_each(|_| drop(store.put("b", &"v".repeat(100))));
+        let revision = store.engine.revision() - 10;
+        let expected = store.engine.backup(revision, history).expect("readable");
+        let info = store.engine.begin_backup(revision, history).expect("readable");
+        assert_eq!((info.size, info.revision), (expected.len(), revision));
+        let (mut read, mut portions) = (Vec::new(), 0);
+        while let Some(portion) = store.engine.read_backup(info.id).expect("it goes on") {
+            read.extend(portion);
+            portions += 1;
+            store.put("a", "later");
+            if portions == 2 {
+                store.compact(revision);
+                assert!(!store.engine.compact_step(), "nothing is removed meanwhile");
+            }
+            store.flush();
+        }
+        assert!(portions > 2 || !history, "{portions} portions");
+        assert!(read == expected, "the backup is another");
+        let changes = store.engine.stats().revisions;
+        store.remove();
+        assert!(!history || store.engine.stats().revisions < changes, "then it is removed");
+        assert_eq!(code(store.engine.read_backup(info.id)), "RESTORED", "it has ended");
+        assert!(!store.engine.end_backup(info.id));
+    }
+}
+
+#[test]
+fn a_backup_ends_when_it_is_told_to_and_when_the_content_is_replaced() {
+    let mut store = store();
+    let whole = store.engine.backup(0, true).expect("now");
+    let ended = store.engine.begin_backup(0, true).expect("now").id;
+    assert!(store.engine.end_backup(ended) && !store.engine.end_backup(ended));
+    let replaced = store.engine.begin_backup(0, true).expect("now").id;
+    store.engine.restore(&whole, OTHER_LIFE).expect("a whole backup");
+    assert_eq!(code(store.engine.read_backup(replaced)), "RESTORED");
 }

@@ -96,6 +96,28 @@ fn small_pieces_are_joined() {
     compare_with_reopened(&store);
 }
 
+/// A join came with every batch, deletions too, and on a full disk had each of them refused. After going back there is none
+/// for a while, though it is due.
+#[test]
+fn where_there_was_no_room_nothing_is_joined_for_a_while() {
+    let mut store = Store::with_blobs_of(BLOB_BYTES);
+    let put = |store: &mut Store, number: usize| {
+        store.put(&format!("k{number:03}"), "value");
+        let ready = store.engine.take_ready().expect("a put");
+        write_step(store, ready).1
+    };
+    let first = (0..400).find(|number| put(&mut store, *number)).expect("a row of small pieces is joined");
+    let mut spared = Store::with_blobs_of(BLOB_BYTES);
+    (0..first).for_each(|number| assert!(!put(&mut spared, number)));
+    let mut found = Engine::new(EngineOptions { blob_bytes_max: BLOB_BYTES, ..EngineOptions::default() });
+    spared.blobs.iter().for_each(|(id, bytes)| found.recover(id, bytes).expect("a blob that was written"));
+    found.start().expect("every blob");
+    spared.engine.rewind(found).expect("nobody else has written");
+    let joined = (first..400).find(|number| put(&mut spared, *number)).expect("it is tried again");
+    assert_eq!(joined - first, 64);
+    compare_with_reopened(&spared);
+}
+
 /// Of a row of full pieces, compaction forgets more and more of one: it is left alone until half of it is forgotten, in
 /// this engine or the ones before, and the others always. When nothing is left of it, that is written once.
 #[test]

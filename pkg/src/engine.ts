@@ -1,0 +1,284 @@
+// The engine, its requests and answers in the memory of a wasm instance. This is the only file that imports generated
+// code.
+//
+// A call writes what it is about into the engine's area and reads the answer where the engine left it: one crossing, and
+// nothing is allocated on the other side. What the engine's memory holds is only good until the next call, and a view of
+// it only until the memory grows; so answers are copied out, and the views are made anew when they are found detached.
+
+import { type Engine as Binding, instantiate } from '../wasm/revkv.js'
+import { decodeText } from './codecs.js'
+import { RevkvError } from './errors.js'
+import type { ErrorCode } from './types.js'
+import { Reader, u32At } from './wire.js'
+
+/** A wasm instance: the memory in which engines live. */
+export class Instance {
+  readonly Binding: typeof Binding
+  /** The first trap: the memory may be half changed from then on, so that no call may reach it again. */
+  trap: RevkvError | undefined
+  readonly #memory: WebAssembly.Memory
+  #bytes = new Uint8Array(0)
+  #numbers = new Float64Array(0)
+
+  constructor(module: WebAssembly.Module) {
+    const { Engine, memory } = instantiate(module)
+    this.Binding = Engine
+    this.#memory = memory
+  }
+
+  /** All of the memory; a view that has been detached by growth is empty. */
+  get bytes(): Uint8Array {
+    if (this.#bytes.length === 0) this.#bytes = new Uint8Array(this.#memory.buffer)
+    return this.#bytes
+  }
+
+  get numbers(): Float64Array {
+    if (this.#numbers.length === 0) this.#numbers = new Float64Array(this.#memory.buffer)
+    return this.#numbers
+  }
+}
+
+/** What the engine's answers begin with. */
+const kinds = { nothing: 0, given: 1, refused: 2 }
+const headBytes = 8
+/** The area as it is at first, and the size from which on it is given back after use. */
+const areaBytes = 64 << 10
+const areaKeptBytesMax = 1 << 20
+/** Places on the board. */
+const slots = { revision: 0, compactRevision: 1, durableRevision: 2, nextDeadline: 3, hasPendingWatches: 4 }
+
+/** One engine. What it refuses is thrown as a RevkvError; anything else that is thrown is a trap. */
+export class Engine {
+  readonly #instance: Instance
+  readonly #binding: Binding
+  readonly #board: number
+  #area: number
+  #areaBytes = areaBytes
+
+  constructor(instance: Instance, incarnation: Uint8Array, maxBlobBytes: number, maxBytes: number) {
+    this.#instance = instance
+    this.#binding = new instance.Binding(maxBlobBytes, maxBytes)
+    this.#board = this.#binding.board() / Float64Array.BYTES_PER_ELEMENT
+    this.#area = this.#binding.area(areaBytes)
+    this.#take(this.#binding.name(this.#put(incarnation)))
+  }
+
+  get revision(): number {
+    return this.#slot(slots.revision)
+  }
+
+  get compactRevision(): number {
+    return this.#slot(slots.compactRevision)
+  }
+
+  get durableRevision(): number {
+    return this.#slot(slots.durableRevision)
+  }
+
+  /** When the next lease ends, in ms since the epoch; undefined when there is none. */
+  nextDeadline(): number | undefined {
+    const deadline = this.#slot(slots.nextDeadline)
+    return deadline < 0 ? undefined : deadline
+  }
+
+  get epoch(): number {
+    return this.#binding.epoch
+  }
+
+  get incarnation(): Uint8Array {
+    return this.#given(this.#binding.incarnation())
+  }
+
+  /** Takes one stored blob. */
+  recover(id: string, bytes: Uint8Array): void {
+    const name = new TextEncoder().encode(id)
+    const length = 16 + name.length + bytes.length
+    this.#room(length)
+    const { bytes: memory } = this.#instance
+    const view = new DataView(memory.buffer, this.#area, length)
+    view.setUint32(0, name.length, true)
+    view.setUint32(4, 0, true)
+    memory.set(name, this.#area + 8)
+    view.setUint32(8 + name.length, bytes.length, true)
+    view.setUint32(12 + name.length, 0, true)
+    memory.set(bytes, this.#area + 16 + name.length)
+    this.#take(this.#binding.recover(length))
+  }
+
+  start(): void {
+    this.#take(this.#binding.start())
+  }
+
+  get(key: Uint8Array, revision: number): Uint8Array | undefined {
+    return this.#take(this.#binding.get(this.#put(key), revision))
+  }
+
+  range(request: Uint8Array): Uint8Array {
+    return this.#given(this.#binding.range(this.#put(request)))
+  }
+
+  history(request: Uint8Array): Uint8Array {
+    return this.#given(this.#binding.history(this.#put(request)))
+  }
+
+  diff(request: Uint8Array): Uint8Array {
+    return this.#given(this.#binding.diff(this.#put(request)))
+  }
+
+  hash(revision: number): Uint8Array {
+    return this.#given(this.#binding.hash(revision))
+  }
+
+  snapshot(revision: number): number {
+    return new Reader(this.#given(this.#binding.snapshot(revision))).u64()
+  }
+
+  releaseSnapshot(revision: number): boolean {
+    return this.#binding.releaseSnapshot(revision)
+  }
+
+  apply(request: Uint8Array, now: number): Uint8Array {
+    return this.#given(this.#binding.apply(this.#put(request), now))
+  }
+
+  watch(request: Uint8Array): number {
+    return new Reader(this.#given(this.#binding.watch(this.#put(request)))).u32()
+  }
+
+  cancelWatch(id: number): boolean {
+    return this.#binding.cancelWatch(id)
+  }
+
+  /** The watchers that have something to take, in the order they were made. */
+  pendingWatches(): number[] {
+    if (this.#slot(slots.hasPendingWatches) === 0) return []
+    const reader = new Reader(this.#given(this.#binding.pendingWatches()))
+    return reader.list(() => reader.u32())
+  }
+
+  takeEvents(id: number, upTo: number, eventsMax: number): Uint8Array {
+    return this.#given(this.#binding.takeEvents(id, upTo, eventsMax))
+  }
+
+  lease(id: bigint, now: number): Uint8Array | undefined {
+    return this.#take(this.#binding.lease(id, now))
+  }
+
+  leases(): bigint[] {
+    const reader = new Reader(this.#given(this.#binding.leases()))
+    return reader.list(() => reader.i64())
+  }
+
+  tick(now: number): void {
+    this.#take(this.#binding.tick(now))
+  }
+
+  /** `true`: there is more to do. */
+  compactStep(): boolean {
+    return this.#binding.compactStep()
+  }
+
+  takeReady(): Uint8Array | undefined {
+    return this.#take(this.#binding.takeReady())
+  }
+
+  persisted(through: number): void {
+    this.#take(this.#binding.persisted(through))
+  }
+
+  beginBackup(revision: number, history: boolean): Uint8Array {
+    return this.#given(this.#binding.beginBackup(revision, history))
+  }
+
+  /** The next portion; undefined at the end. */
+  readBackup(id: number): Uint8Array | undefined {
+    return this.#take(this.#binding.readBackup(id))
+  }
+
+  endBackup(id: number): boolean {
+    return this.#binding.endBackup(id)
+  }
+
+  restore(backup: Uint8Array, incarnation: Uint8Array): void {
+    const length = incarnation.length + backup.length
+    this.#room(length)
+    this.#instance.bytes.set(incarnation, this.#area)
+    this.#instance.bytes.set(backup, this.#area + incarnation.length)
+    this.#take(this.#binding.restore(length))
+  }
+
+  /** `found` is of the same instance, and gone afterwards. */
+  heal(found: Engine): void {
+    this.#take(this.#binding.heal(found.#binding))
+  }
+
+  /** `found` is of the same instance, and gone afterwards. */
+  rewind(found: Engine): void {
+    this.#take(this.#binding.rewind(found.#binding))
+  }
+
+  skipTo(revision: number): void {
+    this.#take(this.#binding.skipTo(revision))
+  }
+
+  renew(incarnation: Uint8Array): void {
+    this.#take(this.#binding.renew(this.#put(incarnation)))
+  }
+
+  salvage(): Uint8Array {
+    return this.#given(this.#binding.salvage())
+  }
+
+  stats(): Uint8Array {
+    return this.#given(this.#binding.stats())
+  }
+
+  free(): void {
+    this.#binding.free()
+  }
+
+  #slot(slot: number): number {
+    return this.#instance.numbers[this.#board + slot] as number
+  }
+
+  /** Puts a request into the area; gives its length. */
+  #put(bytes: Uint8Array): number {
+    this.#room(bytes.length)
+    this.#instance.bytes.set(bytes, this.#area)
+    return bytes.length
+  }
+
+  #room(bytes: number): void {
+    const isTooLarge = this.#areaBytes > areaKeptBytesMax && bytes <= areaBytes
+    if (bytes <= this.#areaBytes && !isTooLarge) return
+    this.#area = this.#binding.area(bytes)
+    this.#areaBytes = Math.max(bytes, areaBytes)
+  }
+
+  #given(at: number): Uint8Array {
+    return this.#take(at) as Uint8Array
+  }
+
+  /** Copies an answer out. */
+  #take(at: number): Uint8Array | undefined {
+    const { bytes } = this.#instance
+    const kind = bytes[at]
+    if (kind === kinds.nothing) return undefined
+    const start = at + headBytes
+    if (kind === kinds.refused) throw refusal(bytes, start)
+    return bytes.slice(start, start + u32At(bytes, at + 4))
+  }
+}
+
+function refusal(bytes: Uint8Array, at: number): RevkvError {
+  const reader = new Reader(bytes)
+  reader.at = at
+  const text = () => {
+    const length = reader.u64()
+    reader.at += length
+    return decodeText(bytes, reader.at - length, reader.at, false)
+  }
+  const [code, message, revision, compactRevision] = [text() as ErrorCode, text(), reader.u64(), reader.u64()]
+  if (code === 'COMPACTED') return new RevkvError(code, message, { revision, compactRevision })
+  return new RevkvError(code, message, code === 'FUTURE_REVISION' ? { revision } : {})
+}

@@ -1,0 +1,160 @@
+// An engine that stops: what a user is told, what is kept, and what goes on.
+
+import { afterEach, expect, test, vi } from 'vitest'
+import { Engine } from '../src/engine.js'
+import type { RevkvError, Store, WatchBatch } from '../src/index.js'
+import { memory } from '../src/storage/memory.js'
+import { codeOf, Gate, openStore } from './open.js'
+
+/** (module (func (export "trap") unreachable)) */
+const trapping = new Uint8Array([
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 8, 1, 4, 116, 114, 97, 112, 0, 0, 10, 5, 1, 3, 0, 0,
+  11,
+])
+
+const { instance } = await WebAssembly.instantiate(trapping)
+const trap = instance.exports.trap as () => never
+
+/** The next call of this kind into any engine meets a trap, a real one. */
+function stopAt(method: 'apply' | 'get' | 'takeReady' | 'start' | 'takeEvents', times = 1): void {
+  const spy = vi.spyOn(Engine.prototype, method)
+  for (let i = 0; i < times; i++) spy.mockImplementationOnce(trap)
+}
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
+
+function healed(store: Store<unknown>): Promise<RevkvError> {
+  return new Promise((resolve) => store.addEventListener('healed', (e) => resolve(e.detail.error), { once: true }))
+}
+
+async function take(watch: AsyncIterator<WatchBatch<unknown>>): Promise<[number, unknown[]]> {
+  const { value } = await watch.next()
+  const changes = (value as WatchBatch<unknown>).changes
+  return [
+    (value as WatchBatch<unknown>).revision,
+    changes.map((change) => (change.type === 'put' ? change.entry.value : 'deleted')),
+  ]
+}
+
+test('a store with a storage goes on, and its watches with it', async () => {
+  const store = await openStore<unknown>({ storage: memory() })
+  await store.put('a', 1)
+  const watch = store.watch({ prefix: 'a' }, { from: 2 })[Symbol.asyncIterator]()
+  expect(await take(watch)).toEqual([2, [1]])
+  const heard: number[] = []
+  store.on('a', ({ revision }) => heard.push(revision))
+
+  stopAt('get')
+  const back = healed(store)
+  expect(() => store.get('a')).toThrow(
+    expect.objectContaining({ code: 'ENGINE_FAILED', retryable: true, cause: expect.any(WebAssembly.RuntimeError) }),
+  )
+  expect(await codeOf(() => store.put('a', 2)), 'nothing reaches an engine that has stopped').toBe('ENGINE_FAILED')
+  expect((await back).code).toBe('ENGINE_FAILED')
+
+  expect(store.get('a')).toBe(1)
+  expect(await store.put('a', 3)).toEqual({ revision: 3 })
+  expect(await take(watch)).toEqual([3, [3]])
+  expect(heard).toEqual([3])
+  expect(store.history('a')).toHaveLength(2)
+})
+
+test('what the storage has taken is kept and what it has not is told; a revision never has two contents', async () => {
+  const gate = new Gate()
+  const store = await openStore<unknown>({ storage: gate })
+  const told = store.watch('a')[Symbol.asyncIterator]()
+  const early = store.watch('b')[Symbol.asyncIterator]()
+  await store.put('b', 1)
+  expect(await take(early)).toEqual([2, [1]])
+  gate.hold()
+  const inFlight = store.put('a', 'in flight')
+  await vi.waitFor(() => expect(gate.batches.at(-1)?.puts).toBe(1))
+  const waiting = codeOf(() => store.put('a', 'waiting'))
+  await store.put('a', 'memory', { durability: 'memory' })
+  expect(store.revision).toBe(5)
+  expect(await take(told)).toEqual([3, ['in flight']])
+  expect(await take(told)).toEqual([4, ['waiting']])
+
+  stopAt('apply')
+  const back = healed(store)
+  const stopped = codeOf(() => store.delete('b'))
+  gate.lift()
+  expect(await Promise.all([inFlight, waiting, stopped])).toEqual([{ revision: 3 }, 'ENGINE_FAILED', 'ENGINE_FAILED'])
+  await back
+  expect(store.get('a')).toBe('in flight')
+  expect(store.get('b')).toBe(1)
+  expect(await store.put('a', 'new')).toEqual({ revision: 6 })
+  expect(await codeOf(() => told.next()), 'it was told of what is gone').toBe('RESTORED')
+  await store.put('b', 2)
+  expect(await take(early)).toEqual([7, [2]])
+})
+
+test('a batch that fails while the engine has stopped is settled by what the storage holds', async () => {
+  const gate = new Gate()
+  const store = await openStore<unknown>({ storage: gate })
+  await store.put('a', 1)
+  gate.hold()
+  gate.refusal = new Error('cut off')
+  const write = codeOf(() => store.put('a', 2))
+  await vi.waitFor(() => expect(gate.batches.at(-1)?.puts).toBe(1))
+  stopAt('get')
+  const back = healed(store)
+  expect(() => store.get('a')).toThrow()
+  gate.lift()
+  expect(await write).toBe('STORAGE_LOST')
+  await back
+  expect(store.get('a')).toBe(1)
+  gate.refusal = undefined
+  await store.put('a', 3)
+  expect(store.get('a')).toBe(3)
+})
+
+test('an engine that stops while its batch is gathered is replaced; one that does so again and again is given up', async () => {
+  const store = await openStore<unknown>({ storage: memory() })
+  await store.put('a', 1)
+  stopAt('takeReady')
+  const back = healed(store)
+  expect(await codeOf(() => store.put('a', 2))).toBe('ENGINE_FAILED')
+  await back
+  await store.put('a', 3)
+  stopAt('takeReady', 10)
+  const failure = new Promise<unknown>((resolve) => store.addEventListener('error', (e) => resolve(e.detail.error)))
+  expect(await codeOf(() => store.put('a', 4))).toBe('ENGINE_FAILED')
+  expect(await failure).toMatchObject({ code: 'ENGINE_FAILED' })
+})
+
+test('leases and a compaction go on', async () => {
+  const store = await openStore<unknown>({ storage: memory() })
+  const lease = await store.grant(60)
+  await store.put('a', 1, { lease })
+  await store.put('a', 2, { lease })
+  await store.compact(3)
+  stopAt('get')
+  const back = healed(store)
+  expect(() => store.get('a')).toThrow()
+  await back
+  expect(lease.keys()).toEqual(['a'])
+  expect(store.compactRevision).toBe(3)
+  await lease.revoke()
+  expect(store.get('a')).toBeUndefined()
+})
+
+test('a store that nothing else holds ends with the error, and leaves other stores alone', async () => {
+  const other = await openStore<unknown>()
+  const store = await openStore<unknown>()
+  const errors: unknown[] = []
+  store.addEventListener('error', (e) => errors.push(e.detail.error))
+  const closed = new Promise((resolve) => store.addEventListener('closed', resolve, { once: true }))
+  await store.put('a', 1)
+  const waiting = store.watch('a')[Symbol.asyncIterator]().next()
+  stopAt('get')
+  expect(() => store.get('a')).toThrow(expect.objectContaining({ code: 'ENGINE_FAILED' }))
+  expect(await codeOf(() => waiting)).toBe('ENGINE_FAILED')
+  await closed
+  expect(errors).toEqual([expect.objectContaining({ code: 'ENGINE_FAILED' })])
+  expect(await codeOf(() => store.get('a'))).toBe('CLOSED')
+  await other.put('a', 1)
+  expect(other.get('a')).toBe(1)
+})
