@@ -25,6 +25,7 @@ mod error;
 mod journal;
 mod lease;
 mod mvcc;
+mod replica;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod wasm;
@@ -41,4 +42,5 @@ pub use mvcc::{
     History, KeyRange, KeyValue, LeaseId, Limits, OPERATIONS_MAX, Op, OpResponse, Put, PutResponse, REQUEST_BYTES_MAX,
     RESPONSE_BYTES_MAX, Range, RangeResponse, Revision, Since, SinceResponse, SortBy, Txn, TxnResponse,
 };
+pub use replica::{Applied, ChangeSet};
 pub use watch::{Batch, Watch, WatchResponse, WatcherId};

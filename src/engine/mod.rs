@@ -4,6 +4,7 @@
 //! [`WatchResponse`]): the engine reads no clock, does no I/O and calls nobody back. A committed transaction is followed,
 //! record by record, by the lessor, the watchers and the journal, in that order.
 
+mod replicated;
 mod stored;
 
 use crate::codec::{BorrowDecode, Encode};
@@ -356,13 +357,18 @@ impl Engine {
     fn write<R>(&mut self, body: impl FnOnce(&mut Store, &dyn Leases) -> Result<R, Error>) -> Result<R, Error> {
         let from = self.store.current() + 1;
         let result = body(&mut self.store, &self.lessor)?;
+        self.follow(from);
+        Ok(result)
+    }
+
+    /// Lets everybody follow what has been committed from this revision on.
+    fn follow(&mut self, from: u64) {
         for record in self.store.records_from(from) {
-            if !self.lessor.is_empty() {
+            if !self.lessor.is_empty() || record.lease != LeaseId::NONE {
                 self.lessor.follow(&record, self.store.lease_before(&record));
             }
             self.watchers.follow(&record);
         }
-        Ok(result)
     }
 
     fn compact(&mut self, revision: u64) -> Result<Response, Error> {
@@ -387,13 +393,13 @@ impl Engine {
 
     fn set_lease(&mut self, id: LeaseId, ttl_seconds: u64, now_ms: u64) {
         let deadline_ms = lease::deadline(ttl_seconds, now_ms);
-        self.lessor.set(id, ttl_seconds, deadline_ms);
+        self.lessor.set(id, ttl_seconds, deadline_ms, self.store.current());
         self.note(&Note::Lease { id, ttl_seconds, deadline_ms });
     }
 
     /// Lets the lessor know the time; what it moves for that is stored.
     fn tell(&mut self, now_ms: u64) {
-        for (id, ttl_seconds, deadline_ms) in self.lessor.tell(now_ms) {
+        for (id, ttl_seconds, deadline_ms) in self.lessor.tell(now_ms, self.store.current()) {
             self.note(&Note::Lease { id, ttl_seconds, deadline_ms });
         }
     }
@@ -402,7 +408,7 @@ impl Engine {
     fn revoke(&mut self, id: LeaseId) -> Result<Response, Error> {
         let keys = self.lessor.keys(id)?;
         let revision = self.write(|store, _| Ok(store.delete_keys(keys.iter().map(|key| &**key))))?;
-        self.lessor.remove(id);
+        self.lessor.remove(id, revision);
         self.note(&Note::LeaseGone { id });
         Ok(Response::LeaseRevoke { revision })
     }

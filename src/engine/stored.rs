@@ -27,9 +27,7 @@ impl Engine {
         }
         let Self { store, lessor, .. } = self;
         let recovered = std::mem::take(&mut self.recovery).finish(&mut Restoring::new(store, lessor))?;
-        for (key, lease) in self.store.leased() {
-            self.lessor.attach(key, lease);
-        }
+        attach(&self.store, &mut self.lessor);
         self.durable = self.store.current();
         self.journal = (blob_bytes_max > 0).then(|| Journal::new(recovered, incarnation, blob_bytes_max));
         Ok(())
@@ -42,9 +40,7 @@ impl Engine {
         let Self { store, lessor, .. } = self;
         let mut restoring = Restoring { salvages: true, ..Restoring::new(store, lessor) };
         let losses = std::mem::take(&mut self.recovery).salvage(&mut restoring);
-        for (key, lease) in self.store.leased() {
-            self.lessor.attach(key, lease);
-        }
+        attach(&self.store, &mut self.lessor);
         losses
     }
 
@@ -82,9 +78,7 @@ impl Engine {
     pub fn restore(&mut self, backup: &[u8], incarnation: [u8; 16]) -> Result<(), Error> {
         let (mut store, mut lessor) = (Store::new(self.options.limits), Lessor::default());
         restore_backup(backup, &mut Restoring::new(&mut store, &mut lessor))?;
-        for (key, lease) in store.leased() {
-            lessor.attach(key, lease);
-        }
+        attach(&store, &mut lessor);
         (self.store, self.lessor) = (store, lessor);
         self.watchers.end_all();
         self.durable = 0;
@@ -121,6 +115,7 @@ impl Engine {
         let (revision, kept) = (self.store.current(), found.store.current());
         (self.store, self.lessor, self.journal) = (found.store, found.lessor, found.journal);
         self.store.skip_to(revision);
+        self.lessor.begin(self.store.current());
         self.watchers.rewind(kept);
         self.durable = kept;
         Ok(())
@@ -142,6 +137,12 @@ impl Engine {
     pub fn persisted(&mut self, through: u64) {
         self.durable = self.durable.max(through);
     }
+}
+
+/// Begins to follow a store that was read: attaches each of its keys to its lease.
+fn attach(store: &Store, lessor: &mut Lessor) {
+    store.leased().for_each(|(key, lease)| lessor.attach(key, lease));
+    lessor.begin(store.current());
 }
 
 /// Every note that still means something, but for the dead.
@@ -178,7 +179,7 @@ impl Restore for Restoring<'_> {
             Note::Compact { revision } => self.compacted = self.compacted.max(revision),
             Note::Removed { revision } => self.removed = self.removed.max(revision),
             Note::Lease { id, ttl_seconds, deadline_ms } => self.lessor.restore(id, ttl_seconds, deadline_ms)?,
-            Note::LeaseGone { id } => self.lessor.remove(id),
+            Note::LeaseGone { id } => self.lessor.remove(id, 0),
             Note::Dead { .. } => {}
         }
         Ok(())

@@ -16,6 +16,7 @@ mod key_value;
 mod limits;
 mod overlap;
 mod range;
+mod replicate;
 mod revision;
 mod revision_tree;
 mod store;

@@ -6,7 +6,7 @@ use super::index::{CHANGE_BYTES, Index, KEY_BYTES};
 use super::key_value::{KeyValue, LeaseId, Record};
 use super::limits::{Answer, Limits};
 use super::range::{KeyRange, Range, RangeResponse, sorted};
-use super::revision::{REVISION_MAX, Revision};
+use super::revision::Revision;
 use super::revision_tree::{RevisionTree, record_bytes};
 use crate::error::Error;
 
@@ -221,17 +221,9 @@ impl Store {
         if self.tree.newest().is_some_and(|newest| newest >= record.revision) {
             return Err("a record is not above the one before it");
         }
-        let Record { key, revision, create_revision, version, .. } = *record;
-        if key.is_empty() || create_revision > revision.main || revision.sub == u32::MAX {
-            return Err("a record says what no put or delete does");
-        }
+        record.validate()?;
+        let Record { key, revision, .. } = *record;
         let tombstone = record.is_tombstone();
-        if tombstone && *record != Record::tombstone(revision, key) {
-            return Err("a delete has a value, or what only a put has");
-        }
-        if version > REVISION_MAX || revision.main > REVISION_MAX {
-            return Err("a record has a number larger than the revisions there are");
-        }
         // Below, what lay between two deletes may have been forgotten, and a snapshot have kept them.
         if tombstone && revision.main > compacted && self.index.get(key).is_some_and(|index| !index.is_alive()) {
             return Err("a key is deleted twice");

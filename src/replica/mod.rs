@@ -1,0 +1,9 @@
+//! Replication: what one store tells another, as state machines and bytes.
+//!
+//! It promises: a replica's revisions are its source's, whole transactions, in order; what does not follow from what a
+//! replica has is named and changes nothing; no received byte is believed before its checksum.
+
+mod change_set;
+
+pub use change_set::{Applied, ChangeSet};
+pub(crate) use change_set::{ChangeSetHeader, LeaseChange, OpenedChanges, checksum, seal};
