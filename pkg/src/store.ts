@@ -2,6 +2,7 @@
 
 import * as args from './arguments.js'
 import { readBackup, StoreBackup } from './backup.js'
+import { checkChangeSet, readChangeSet } from './changes.js'
 import { asyncDispose } from './dispose.js'
 import { type Form, readChanges, readDifferences, readEntry, readList, readValue } from './entry.js'
 import { invalidArgument, RevkvError } from './errors.js'
@@ -17,6 +18,7 @@ import type {
   Backup,
   BackupOptions,
   Change,
+  ChangeSet,
   DeleteResult,
   Difference,
   Durability,
@@ -274,6 +276,29 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
     this.#armExpiry()
     await settle()
     this.#sentinel?.note(this.#core, true)
+  }
+
+  // Replication.
+
+  changes(from: number, options?: { max?: number }): ChangeSet {
+    const max = args.natural(args.options(options, ['max'], 'changes').max, 'max')
+    const wanted = args.integer(from, 'from')
+    return readChangeSet(this.#core.call((engine) => engine.changes(wanted, 0, max)))
+  }
+
+  async applyChanges(changes: ChangeSet): Promise<number> {
+    const bytes = checkChangeSet(changes)
+    const settle = this.#settlement({})
+    this.#persist.check(true)
+    const compacted = this.compactRevision
+    const revision = this.#core.call((engine) => engine.applyChanges(bytes))
+    this.#changed()
+    if (this.compactRevision > compacted) {
+      this.emit('compacted', { revision: this.compactRevision })
+      this.#background(this.#compactPhysically()).catch((e: unknown) => this.report(e))
+    }
+    await settle()
+    return revision
   }
 
   // Watch.

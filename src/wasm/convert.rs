@@ -57,7 +57,10 @@ pub(super) fn thrown(error: Error) -> JsValue {
             set("revision", revision(requested).into());
             set("compactRevision", revision(compacted).into());
         }
-        Error::FutureRevision { requested, .. } => set("revision", revision(requested).into()),
+        Error::FutureRevision { requested: at, .. }
+        | Error::Gap { expected: at, .. }
+        | Error::Diverged { revision: at, .. }
+        | Error::RevisionNotFound { revision: at } => set("revision", revision(at).into()),
         _ => {}
     }
     object.into()

@@ -113,6 +113,24 @@ impl Engine {
         Ok(packed(&response))
     }
 
+    /// The transactions after `from`, up to `upTo` (0: all) and `max` at most (0: any number), as a change set.
+    pub fn changes(
+        &self,
+        from: f64,
+        #[wasm_bindgen(js_name = upTo)] up_to: f64,
+        max: f64,
+    ) -> Result<Vec<u8>, JsValue> {
+        let number = |number| convert::number(number).map_err(thrown);
+        let changes = self.engine.changes(number(from)?, number(up_to)?, number(max)?);
+        changes.map(|changes| changes.bytes).map_err(thrown)
+    }
+
+    /// Applies a change set; gives the store's revision. What throws has changed nothing.
+    #[wasm_bindgen(js_name = applyChanges)]
+    pub fn apply_changes(&mut self, changes: &[u8]) -> Result<f64, JsValue> {
+        self.engine.apply_changes(changes).map(|applied| revision(applied.revision)).map_err(thrown)
+    }
+
     /// Begins a packed `Watch`; gives the watcher's id.
     pub fn watch(&mut self, request: &[u8]) -> Result<u32, JsValue> {
         self.engine.watch(&decode(request)?).map(|id| id.0).map_err(thrown)
