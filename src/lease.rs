@@ -62,7 +62,7 @@ const GONE_MAX: usize = 1024;
 pub(crate) struct LeaseChanges {
     /// Each with its time to live and deadline, ids ascending.
     pub set: Vec<(LeaseId, u64, u64)>,
-    /// Those that are gone, ascending where they are looked for.
+    /// Those that are gone, ascending.
     pub gone: Vec<LeaseId>,
     /// `set` are all there are.
     pub is_complete: bool,
@@ -173,12 +173,16 @@ impl Lessor {
     pub fn changes(&self, from: u64) -> LeaseChanges {
         let is_complete = from < self.since;
         let set = self.leases.iter().filter(|lease| is_complete || lease.revision >= from);
-        let gone = self.gone.iter().filter(|(revision, id)| *revision >= from && !self.is_granted(*id));
-        LeaseChanges {
-            set: set.map(|lease| (lease.id, lease.ttl_seconds, lease.deadline_ms)).collect(),
-            gone: if is_complete { Vec::new() } else { gone.map(|(_, id)| *id).collect() },
-            is_complete,
+        let set = set.map(|lease| (lease.id, lease.ttl_seconds, lease.deadline_ms)).collect();
+        let mut gone = Vec::new();
+        for (_, id) in self.gone.iter().filter(|(revision, _)| !is_complete && *revision >= from) {
+            if let Err(place) = gone.binary_search(id)
+                && !self.is_granted(*id)
+            {
+                gone.insert(place, *id);
+            }
         }
+        LeaseChanges { set, gone, is_complete }
     }
 
     /// Of the leases that a source says are gone, those there are. One that has keys is left out: the records that delete

@@ -42,5 +42,7 @@ pub use mvcc::{
     History, KeyRange, KeyValue, LeaseId, Limits, OPERATIONS_MAX, Op, OpResponse, Put, PutResponse, REQUEST_BYTES_MAX,
     RESPONSE_BYTES_MAX, Range, RangeResponse, Revision, Since, SinceResponse, SortBy, Txn, TxnResponse,
 };
+#[cfg(fuzzing)]
+pub use replica::fuzzing as replica_fuzzing;
 pub use replica::{Applied, ChangeSet};
 pub use watch::{Batch, Watch, WatchResponse, WatcherId};

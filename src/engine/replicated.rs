@@ -4,8 +4,7 @@ use super::Engine;
 use crate::error::Error;
 use crate::journal::Note;
 use crate::lease::{self, LeaseChanges};
-use crate::mvcc::sorted;
-use crate::replica::{self, Applied, ChangeSet, ChangeSetHeader, LeaseChange, OpenedChanges};
+use crate::replica::{self, Applied, ChangeSet, ChangeSetHeader, LeaseChange, OpenedChanges, Payload};
 
 /// A change set ends with the transaction that brings its records to this. One alone may be larger: a few times this
 /// is what a request may write.
@@ -41,37 +40,44 @@ impl Engine {
             return Err(Error::Compacted { requested: from + 1, compacted });
         }
         let end = if up_to == 0 { current } else { up_to.clamp(from, current) };
-        let (records, to) = self.portion(from, end, if max == 0 { u64::MAX } else { max });
-        let previous = self.store.packed_of(from).map_or(0, replica::checksum);
-        let header = ChangeSetHeader {
+        let mut payload = Payload::default();
+        let to = self.portion(from, end, if max == 0 { u64::MAX } else { max }, &mut payload.records);
+        let LeaseChanges { set, gone, is_complete } = self.lessor.changes(from);
+        payload.leases_complete = is_complete;
+        for (id, ttl_seconds, deadline_ms) in set {
+            payload.lease(LeaseChange::Set { id, ttl_seconds, deadline_ms });
+        }
+        gone.into_iter().for_each(|id| payload.lease(LeaseChange::Gone { id }));
+        Ok(payload.seal(&ChangeSetHeader {
             incarnation: self.incarnation(),
             epoch: self.epoch(),
             from,
             to,
             revision: end,
             compact_revision: compacted,
-            previous,
-        };
-        let LeaseChanges { set, gone, is_complete } = self.lessor.changes(from);
-        let set =
-            set.into_iter().map(|(id, ttl_seconds, deadline_ms)| LeaseChange::Set { id, ttl_seconds, deadline_ms });
-        let gone = gone.into_iter().map(|id| LeaseChange::Gone { id });
-        Ok(replica::seal(&header, is_complete, set.chain(gone), &records))
+            previous: self.checksum_of(from).unwrap_or(0),
+        }))
     }
 
-    /// Packed records behind revision `from` in whole transactions, and the revision they reach to.
-    fn portion(&self, from: u64, end: u64, max: u64) -> (Vec<u8>, u64) {
-        let (mut records, mut transactions, mut newest) = (Vec::new(), 0, from);
+    /// Of one transaction; none where compaction may have touched it.
+    fn checksum_of(&self, revision: u64) -> Option<u64> {
+        let is_whole = revision >= self.store.compacted();
+        is_whole.then(|| replica::checksum(&mut self.store.packed_between(revision - 1, revision)))
+    }
+
+    /// Collects packed records behind revision `from` in whole transactions; gives the revision they reach to.
+    fn portion(&self, from: u64, end: u64, max: u64, records: &mut Vec<u8>) -> u64 {
+        let (mut transactions, mut newest) = (0, from);
         for (revision, packed) in self.store.packed_between(from, end) {
             if revision.main != newest {
                 if transactions == max || records.len() >= CHANGES_BYTES {
-                    return (records, revision.main - 1);
+                    return revision.main - 1;
                 }
                 (newest, transactions) = (revision.main, transactions + 1);
             }
             records.extend_from_slice(packed);
         }
-        (records, end)
+        end
     }
 
     /// Applies transactions of another engine with their revisions, whole or not at all, as own writes are: watches,
@@ -98,7 +104,7 @@ impl Engine {
         }
         self.compare(&changes)?;
         if to >= current {
-            self.store.replicate(changes.records(current), to)?;
+            self.store.replicate(&mut changes.records(current), to)?;
             if adopts {
                 self.renew(incarnation);
             }
@@ -119,9 +125,9 @@ impl Engine {
     /// What both have must be the same: the transaction before the first one told, and those that are here already.
     fn compare(&self, changes: &OpenedChanges<'_>) -> Result<(), Error> {
         let ChangeSetHeader { from, to, previous, .. } = changes.header;
-        let own = self.store.packed_of(from).map_or(previous, replica::checksum);
-        let differs = (previous != 0 && own != previous).then_some(from);
-        match differs.or_else(|| self.store.differs(changes.records(0), from, to)) {
+        let differs = previous != 0 && self.checksum_of(from).is_some_and(|own| own != previous);
+        let differs = differs.then_some(from);
+        match differs.or_else(|| self.store.differs(&mut changes.records(0), from, to)) {
             None => Ok(()),
             Some(revision) => Err(Error::Diverged { revision, what: "the revision has other content here" }),
         }
@@ -159,15 +165,11 @@ fn lease_changes(changes: &OpenedChanges<'_>) -> Result<LeaseChanges, Error> {
     for lease in changes.leases() {
         match lease {
             LeaseChange::Set { id, ttl_seconds, deadline_ms } => {
-                let is_ascending = leases.set.last().is_none_or(|(last, _, _)| *last < id);
-                lease::validate(id, ttl_seconds)
-                    .and(if is_ascending { Ok(()) } else { Err("leases are not in order") })
-                    .map_err(|what| Error::Corrupt { blob: "of changes".to_owned(), offset: 0, what })?;
+                lease::validate(id, ttl_seconds).map_err(|what| changes.corrupt(what))?;
                 leases.set.push((id, ttl_seconds, deadline_ms));
             }
             LeaseChange::Gone { id } => leases.gone.push(id),
         }
     }
-    leases.gone = sorted(leases.gone, &|a, b| a.cmp(b));
     Ok(leases)
 }

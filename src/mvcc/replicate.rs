@@ -9,16 +9,25 @@ use crate::error::Error;
 impl Store {
     /// Adds the transactions of another store, ascending and above the current revision, up to `to`; all of them, or on an
     /// error none. A record has to follow from what is here as it did there: a key's numbers go on.
-    pub fn replicate<'r>(&mut self, records: impl Iterator<Item = Record<'r>> + Clone, to: u64) -> Result<(), Error> {
-        let puts = records.clone().filter(|record| !record.is_tombstone());
-        self.check_room(puts.map(|record| (record.key, record.value.len())))?;
-        for record in records {
-            if let Err(error) = self.replicate_one(&record) {
-                self.take_back();
-                return Err(error);
-            }
+    pub fn replicate(&mut self, records: &mut dyn Iterator<Item = Record<'_>>, to: u64) -> Result<(), Error> {
+        let replicated = self.replicate_all(records);
+        match &replicated {
+            Ok(()) => self.skip_to(to),
+            Err(_) => self.take_back(),
         }
-        self.skip_to(to);
+        replicated
+    }
+
+    fn replicate_all(&mut self, records: &mut dyn Iterator<Item = Record<'_>>) -> Result<(), Error> {
+        let mut has_put = false;
+        for record in records {
+            has_put |= !record.is_tombstone();
+            self.replicate_one(&record)?;
+        }
+        let (bytes, bytes_max) = (self.bytes(), self.limits.bytes_max);
+        if bytes_max > 0 && bytes > bytes_max && has_put {
+            return Err(Error::QuotaExceeded { bytes, bytes_max });
+        }
         Ok(())
     }
 
@@ -43,7 +52,7 @@ impl Store {
 
     /// Compares the transactions of another store, ascending from the one after `from`, with those here: the first revision
     /// up to the current one that is not the same. What compaction may have touched is passed over.
-    pub fn differs<'r>(&self, records: impl Iterator<Item = Record<'r>>, from: u64, to: u64) -> Option<u64> {
+    pub fn differs(&self, records: &mut dyn Iterator<Item = Record<'_>>, from: u64, to: u64) -> Option<u64> {
         let (first, last) = ((from + 1).max(self.compacted), to.min(self.current));
         let within = |record: &Record<'_>| record.revision.main <= last;
         let mut theirs = records.skip_while(|record| record.revision.main < first).take_while(within);
@@ -55,11 +64,6 @@ impl Store {
                 (own, theirs) => return [own, theirs].into_iter().flatten().map(|record| record.revision.main).min(),
             }
         }
-    }
-
-    /// The packed records of one transaction. None if compaction may have touched it.
-    pub fn packed_of(&self, main: u64) -> Option<impl Iterator<Item = &[u8]>> {
-        (main >= self.compacted).then(|| self.packed_between(main - 1, main).map(|(_, packed)| packed))
     }
 
     /// The packed records of the transactions after `from`, up to `to`, ascending.

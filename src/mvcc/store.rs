@@ -178,7 +178,7 @@ impl Store {
         }
     }
 
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.index.bytes() + self.tree.bytes()
     }
 

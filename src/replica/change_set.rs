@@ -44,7 +44,7 @@ pub struct Applied {
 }
 
 /// What the header says, in the order stored.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, BorrowDecode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
 pub(crate) struct ChangeSetHeader {
     pub incarnation: [u8; 16],
     /// Of the source's opening.
@@ -91,37 +91,46 @@ pub(crate) struct OpenedChanges<'a> {
 }
 
 /// Of the packed records of one transaction. Each says its revision, so that a sum is enough. Never 0.
-pub(crate) fn checksum<'p>(packed: impl Iterator<Item = &'p [u8]>) -> u64 {
-    packed.fold(0_u64, |sum, packed| sum.wrapping_add(XxHash3_64::oneshot(packed))).max(1)
+pub(crate) fn checksum(packed: &mut dyn Iterator<Item = (Revision, &[u8])>) -> u64 {
+    packed.fold(0_u64, |sum, (_, packed)| sum.wrapping_add(XxHash3_64::oneshot(packed))).max(1)
 }
 
-/// The change set of this header with these leases and packed records.
-pub(crate) fn seal(
-    header: &ChangeSetHeader,
-    leases_complete: bool,
-    leases: impl Iterator<Item = LeaseChange>,
-    records: &[u8],
-) -> ChangeSet {
-    let mut payload = Vec::new();
-    leases.for_each(|lease| codec::pack_into(&lease, &mut payload));
-    let length = |length: usize| u32::try_from(length).expect("a change set is far smaller than 4 GiB");
-    let lease_bytes = length(payload.len());
-    payload.extend_from_slice(records);
-    let stored = Stored {
-        magic: MAGIC,
-        version: VERSION,
-        flags: if leases_complete { LEASES_COMPLETE } else { 0 },
-        header: header.clone(),
-        lease_bytes,
-        record_bytes: length(records.len()),
-        payload_checksum: XxHash3_64::oneshot(&payload),
-    };
-    let mut bytes = Vec::with_capacity(HEADER_BYTES + payload.len());
-    codec::encode_into(&stored, &mut bytes);
-    codec::encode_into(&XxHash3_64::oneshot(&bytes), &mut bytes);
-    bytes.append(&mut payload);
-    let ChangeSetHeader { incarnation, from, to, .. } = *header;
-    ChangeSet { incarnation, from, to, bytes }
+/// What a change set holds, packed.
+#[derive(Debug, Default)]
+pub(crate) struct Payload {
+    pub(super) leases: Vec<u8>,
+    /// The leases told are all there are.
+    pub leases_complete: bool,
+    pub records: Vec<u8>,
+}
+
+impl Payload {
+    pub fn lease(&mut self, change: LeaseChange) {
+        codec::pack_into(&change, &mut self.leases);
+    }
+
+    /// The change set of this header.
+    pub fn seal(mut self, header: &ChangeSetHeader) -> ChangeSet {
+        let length = |length: usize| u32::try_from(length).expect("a change set is far smaller than 4 GiB");
+        let (lease_bytes, record_bytes) = (length(self.leases.len()), length(self.records.len()));
+        self.leases.append(&mut self.records);
+        let stored = Stored {
+            magic: MAGIC,
+            version: VERSION,
+            flags: if self.leases_complete { LEASES_COMPLETE } else { 0 },
+            header: *header,
+            lease_bytes,
+            record_bytes,
+            payload_checksum: XxHash3_64::oneshot(&self.leases),
+        };
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + self.leases.len());
+        codec::encode_into(&stored, &mut bytes);
+        let checksum = XxHash3_64::oneshot(&bytes);
+        bytes.extend_from_slice(&checksum.to_le_bytes());
+        bytes.append(&mut self.leases);
+        let ChangeSetHeader { incarnation, from, to, .. } = *header;
+        ChangeSet { incarnation, from, to, bytes }
+    }
 }
 
 impl<'a> OpenedChanges<'a> {
@@ -164,33 +173,54 @@ impl<'a> OpenedChanges<'a> {
         if from == 0 || from > to || to > revision || revision > REVISION_MAX {
             return Err(corrupt(FROM_AT, "its revisions are not in order"));
         }
-        let mut leases = Unpacked::new(self.leases);
-        while let Some(lease) = leases.step::<LeaseChange>() {
-            lease.map_err(|offset| corrupt(HEADER_BYTES + offset, "a lease cannot be read"))?;
+        let (mut set, mut gone, mut leases) = (None, None, Unpacked::new(self.leases));
+        while let Some(lease) = leases.lease() {
+            let (last, id) = match lease {
+                LeaseChange::Set { id, .. } => (&mut set, id),
+                LeaseChange::Gone { id } => (&mut gone, id),
+            };
+            if last.replace(id).is_some_and(|last| last >= id) {
+                return Err(corrupt(HEADER_BYTES + leases.offset, "leases are not in order"));
+            }
         }
-        let (mut newest, mut records) = (Revision { main: from, sub: u32::MAX }, Unpacked::new(self.records));
-        while let Some(record) = records.step::<Record<'_>>() {
-            let damage = |offset, what| corrupt(HEADER_BYTES + self.leases.len() + offset, what);
-            let record = record.map_err(|offset| damage(offset, "a record cannot be read"))?;
+        let (mut newest, mut records) = (Revision { main: from, sub: u32::MAX }, self.records(0));
+        let records_at = HEADER_BYTES + self.leases.len();
+        while let Some(record) = records.record() {
             let Revision { main, sub } = record.revision;
             let follows = if main == newest.main { newest.sub.checked_add(1) == Some(sub) } else { sub == 0 };
             if !follows || main < newest.main || main > to {
-                return Err(damage(records.offset, "a record does not follow the one before"));
+                return Err(corrupt(records_at + records.offset, "a record does not follow the one before"));
             }
-            record.validate().map_err(|what| damage(records.offset, what))?;
+            record.validate().map_err(|what| corrupt(records_at + records.offset, what))?;
             newest = record.revision;
+        }
+        for (unread, at) in [(leases, HEADER_BYTES), (records, records_at)] {
+            if unread.offset < unread.bytes.len() {
+                return Err(corrupt(at + unread.offset, "what follows cannot be read"));
+            }
         }
         Ok(())
     }
 
-    /// What became of leases.
-    pub fn leases(&self) -> impl Iterator<Item = LeaseChange> + Clone + use<'a> {
-        unpacked(self.leases)
+    /// What those above find wrong with its leases.
+    pub fn corrupt(&self, what: &'static str) -> Error {
+        corrupt(HEADER_BYTES, what)
+    }
+
+    /// What became of leases: those set, and those gone, each ascending.
+    pub fn leases(&self) -> impl Iterator<Item = LeaseChange> + use<'a> {
+        let mut leases = Unpacked::new(self.leases);
+        std::iter::from_fn(move || leases.lease())
     }
 
     /// The records behind revision `after`, ascending.
-    pub fn records(&self, after: u64) -> impl Iterator<Item = Record<'a>> + Clone + use<'a> {
-        unpacked(self.records).skip_while(move |record: &Record<'_>| record.revision.main <= after)
+    pub fn records(&self, after: u64) -> Unpacked<'a> {
+        let mut records = Unpacked::new(self.records);
+        let mut next = records;
+        while next.record().is_some_and(|record| record.revision.main <= after) {
+            records = next;
+        }
+        records
     }
 }
 
@@ -201,15 +231,9 @@ fn corrupt(offset: usize, what: &'static str) -> Error {
     Error::Corrupt { blob: NAME.to_owned(), offset, what }
 }
 
-/// All that is packed in bytes known to be whole.
-fn unpacked<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> impl Iterator<Item = T> + Clone {
-    let mut unpacked = Unpacked::new(bytes);
-    std::iter::from_fn(move || unpacked.step()?.ok())
-}
-
-/// Reads packed values one after the other.
-#[derive(Clone)]
-struct Unpacked<'a> {
+/// Reads packed values one after the other, up to the first that cannot be read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unpacked<'a> {
     bytes: &'a [u8],
     offset: usize,
 }
@@ -219,17 +243,28 @@ impl<'a> Unpacked<'a> {
         Self { bytes, offset: 0 }
     }
 
-    /// The next value, or the offset of what is none.
-    fn step<T: BorrowDecode<'a, ()>>(&mut self) -> Option<Result<T, usize>> {
-        let rest = &self.bytes[self.offset..];
-        if rest.is_empty() {
-            return None;
-        }
-        let unpacked = codec::unpack_prefix(rest).map_err(|_| self.offset);
-        Some(unpacked.map(|(value, length)| {
-            self.offset += length;
-            value
-        }))
+    #[inline(never)]
+    fn record(&mut self) -> Option<Record<'a>> {
+        self.step()
+    }
+
+    #[inline(never)]
+    fn lease(&mut self) -> Option<LeaseChange> {
+        self.step()
+    }
+
+    fn step<T: BorrowDecode<'a, ()>>(&mut self) -> Option<T> {
+        let (value, length) = codec::unpack_prefix(&self.bytes[self.offset..]).ok()?;
+        self.offset += length;
+        Some(value)
+    }
+}
+
+impl<'a> Iterator for Unpacked<'a> {
+    type Item = Record<'a>;
+
+    fn next(&mut self) -> Option<Record<'a>> {
+        self.record()
     }
 }
 
@@ -255,9 +290,10 @@ mod tests {
     fn sealed(header: &ChangeSetHeader, records: &[Record<'_>]) -> Vec<u8> {
         let mut packed = Vec::new();
         records.iter().for_each(|record| codec::pack_into(record, &mut packed));
-        let leases =
-            [LeaseChange::Set { id: LeaseId(1), ttl_seconds: 2, deadline_ms: 3 }, LeaseChange::Gone { id: LeaseId(4) }];
-        seal(header, true, leases.into_iter(), &packed).bytes
+        let mut payload = Payload { leases_complete: true, records: packed, ..Payload::default() };
+        payload.lease(LeaseChange::Set { id: LeaseId(1), ttl_seconds: 2, deadline_ms: 3 });
+        payload.lease(LeaseChange::Gone { id: LeaseId(4) });
+        payload.seal(header).bytes
     }
 
     #[test]
@@ -267,8 +303,8 @@ mod tests {
         let opened = OpenedChanges::open(&bytes).expect("it was sealed");
         assert_eq!((&opened.header, opened.leases_complete), (&HEADER, true));
         assert_eq!(opened.leases().count(), 2);
-        assert!(opened.records(0).eq(records) && opened.records(5).eq(records[1..].iter().copied()));
-        assert_eq!(bytes.len(), HEADER_BYTES + 6 + 3 * 12);
+        assert!(opened.records(0).eq(records) && opened.records(5).eq(records[1..].to_vec()));
+        assert_eq!(bytes.len(), HEADER_BYTES + 6 + 3 * 9);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! replica has is named and changes nothing; no received byte is believed before its checksum.
 
 mod change_set;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 
 pub use change_set::{Applied, ChangeSet};
-pub(crate) use change_set::{ChangeSetHeader, LeaseChange, OpenedChanges, checksum, seal};
+pub(crate) use change_set::{ChangeSetHeader, LeaseChange, OpenedChanges, Payload, checksum};

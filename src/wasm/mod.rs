@@ -114,12 +114,7 @@ impl Engine {
     }
 
     /// The transactions after `from`, up to `upTo` (0: all) and `max` at most (0: any number), as a change set.
-    pub fn changes(
-        &self,
-        from: f64,
-        #[wasm_bindgen(js_name = upTo)] up_to: f64,
-        max: f64,
-    ) -> Result<Vec<u8>, JsValue> {
+    pub fn changes(&self, from: f64, #[wasm_bindgen(js_name = upTo)] up_to: f64, max: f64) -> Result<Vec<u8>, JsValue> {
         let number = |number| convert::number(number).map_err(thrown);
         let changes = self.engine.changes(number(from)?, number(up_to)?, number(max)?);
         changes.map(|changes| changes.bytes).map_err(thrown)
