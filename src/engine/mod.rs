@@ -6,16 +6,19 @@
 
 mod replicated;
 mod stored;
+mod transfer;
 
 use crate::codec::{BorrowDecode, Encode};
 use crate::error::Error;
-use crate::journal::{Journal, Note, Recovery};
+use crate::journal::{Incoming, Journal, Note, Recovery, Transfer};
 use crate::lease::{self, LeaseInfo, Lessor};
 use crate::mvcc::{
     DeleteRange, DeleteRangeResponse, Difference, Event, Hash, History, KeyRange, KeyValue, LeaseId, Leases, Limits,
     Put, PutResponse, Range, RangeResponse, Since, SinceResponse, Size, Store, Txn, TxnResponse,
 };
 use crate::watch::{Watch, WatchResponse, WatcherId, Watchers};
+
+pub use transfer::TransferId;
 
 /// How an engine is set up.
 #[derive(Debug, Clone, Default)]
@@ -143,6 +146,11 @@ pub struct Engine {
     /// From the start on, if anything is stored.
     journal: Option<Journal>,
     durable: u64,
+    /// Snapshots that are being given, and the number of all that ever were.
+    transfers: Vec<(TransferId, Transfer)>,
+    transferred: u32,
+    /// A snapshot that is being taken.
+    incoming: Incoming,
 }
 
 impl Engine {
@@ -157,6 +165,9 @@ impl Engine {
             recovery: Recovery::default(),
             journal: None,
             durable: 0,
+            transfers: Vec::new(),
+            transferred: 0,
+            incoming: Incoming::default(),
         }
     }
 
@@ -273,9 +284,10 @@ impl Engine {
         }
     }
 
-    /// Takes one bounded step in removing what a compaction has made unreachable. `true`: there is more to do.
+    /// Takes one bounded step in removing what a compaction has made unreachable. `true`: there is more to do. None is
+    /// taken while a snapshot is being given.
     pub fn compact_step(&mut self) -> bool {
-        if !self.store.is_compacting() {
+        if !self.store.is_compacting() || !self.transfers.is_empty() {
             return false;
         }
         let more = self.store.compact_step();

@@ -118,7 +118,7 @@ impl Engine {
     }
 
     /// Nothing was ever written, so that any incarnation will do.
-    fn is_untouched(&self) -> bool {
+    pub(super) fn is_untouched(&self) -> bool {
         self.store.current() == 1 && self.store.compacted() == 0 && self.lessor.is_empty()
     }
 

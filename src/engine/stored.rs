@@ -2,7 +2,7 @@
 
 use super::{Engine, EngineOptions};
 use crate::error::Error;
-use crate::journal::{BLOB_BYTES_MIN, Journal, Loss, Note, Ready, Restore, restore_backup};
+use crate::journal::{BLOB_BYTES_MIN, Journal, Loss, Note, Ready, Restore, Transfer, restore_backup};
 use crate::lease::Lessor;
 use crate::mvcc::{LeaseId, Record, Store};
 
@@ -61,12 +61,14 @@ impl Engine {
         let incarnation = self.incarnation();
         if history {
             let revision = store.unpinned(revision)?;
-            return Ok(Journal::backup(incarnation, store, revision, true, notes(store, lessor)));
+            let mut transfer = Transfer::new(incarnation, revision, store.compacted());
+            let chunks = std::iter::from_fn(|| transfer.next_chunk(store, lessor.iter().map(lease_note)));
+            return Ok(chunks.flatten().collect());
         }
         let revision = store.readable(revision)?;
         let compacted = [Note::Compact { revision }, Note::Removed { revision }].into_iter();
         let notes = compacted.chain(lessor.iter().map(lease_note));
-        Ok(Journal::backup(incarnation, store, revision, false, notes))
+        Ok(Journal::backup(incarnation, store, revision, notes))
     }
 
     /// Replaces everything by a backup, which begins another life of the store under this name: 16 random bytes. The whole
@@ -80,6 +82,7 @@ impl Engine {
         restore_backup(backup, &mut Restoring::new(&mut store, &mut lessor))?;
         attach(&store, &mut lessor);
         (self.store, self.lessor) = (store, lessor);
+        self.transfers.clear();
         self.watchers.end_all();
         self.durable = 0;
         self.renew(incarnation);
@@ -114,9 +117,10 @@ impl Engine {
         }
         let (revision, kept) = (self.store.current(), found.store.current());
         (self.store, self.lessor, self.journal) = (found.store, found.lessor, found.journal);
+        self.transfers.clear();
         self.store.skip_to(revision);
         self.lessor.begin(self.store.current());
-        self.watchers.rewind(kept);
+        self.watchers.rewind(kept, kept);
         self.durable = kept;
         Ok(())
     }
@@ -140,7 +144,7 @@ impl Engine {
 }
 
 /// Begins to follow a store that was read: attaches each of its keys to its lease.
-fn attach(store: &Store, lessor: &mut Lessor) {
+pub(super) fn attach(store: &Store, lessor: &mut Lessor) {
     store.leased().for_each(|(key, lease)| lessor.attach(key, lease));
     lessor.begin(store.current());
 }
@@ -153,12 +157,12 @@ fn notes<'e>(store: &Store, lessor: &'e Lessor) -> impl Iterator<Item = Note<'st
     compacted.into_iter().chain(removed).chain(lessor.iter().map(lease_note))
 }
 
-fn lease_note((id, ttl_seconds, deadline_ms): (LeaseId, u64, u64)) -> Note<'static> {
+pub(super) fn lease_note((id, ttl_seconds, deadline_ms): (LeaseId, u64, u64)) -> Note<'static> {
     Note::Lease { id, ttl_seconds, deadline_ms }
 }
 
 /// Puts store and lessor back to what the journal tells.
-struct Restoring<'e> {
+pub(super) struct Restoring<'e> {
     store: &'e mut Store,
     lessor: &'e mut Lessor,
     compacted: u64,
@@ -168,7 +172,7 @@ struct Restoring<'e> {
 }
 
 impl<'e> Restoring<'e> {
-    fn new(store: &'e mut Store, lessor: &'e mut Lessor) -> Self {
+    pub fn new(store: &'e mut Store, lessor: &'e mut Lessor) -> Self {
         Self { store, lessor, compacted: 0, removed: 0, salvages: false }
     }
 }

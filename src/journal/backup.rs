@@ -1,34 +1,27 @@
 //! A backup: everything at one revision as a journal of its own, its blobs end to end.
 //!
 //! A blob says how long it is and is checked by itself, and the pieces are checked against each other, so that a backup
-//! is read with what reads a medium, and what is cut, damaged or not one is found before anything is touched.
+//! is read with what reads a medium, and what is cut, damaged or not one is found before anything is touched. One with
+//! its history is a [`super::Transfer`] in one piece.
 
-use super::blob::{Header, blob_id};
-use super::recovery::{Recovered, Recovery, Restore};
+use super::recovery::{Recovered, Restore};
+use super::transfer::{BLOB_BYTES, Incoming};
 use super::{Batch, Journal, Note, Stream};
 use crate::error::Error;
 use crate::mvcc::{Revision, Store};
 
-/// As large as what the smallest medium takes, so that reading one needs no more memory at a time.
-const BLOB_BYTES: usize = 48 << 10;
-
 impl Journal {
-    /// All records up to a revision known to be readable, or only what a read there sees, and these notes.
+    /// What a read at a revision known to be readable sees, and these notes.
     pub fn backup<'n>(
         incarnation: [u8; 16],
         store: &Store,
         revision: u64,
-        history: bool,
         notes: impl Iterator<Item = Note<'n>>,
     ) -> Vec<u8> {
         let mut journal = Self::new(Recovered::default(), incarnation, BLOB_BYTES);
         let mut batch = Batch::default();
         let now = Revision { main: revision, sub: u32::MAX };
-        if history {
-            journal.commit_records(store.packed_kept(now), now, &mut batch);
-        } else {
-            journal.commit_records(store.packed_at(revision).into_iter(), now, &mut batch);
-        }
+        journal.commit_records(store.packed_at(revision).into_iter(), now, &mut batch);
         notes.for_each(|note| journal.note(&note));
         let gathered = std::mem::take(&mut journal.gathered);
         journal.append(Stream::Notes, Revision::first_of(revision), gathered, &mut batch);
@@ -40,15 +33,10 @@ impl Journal {
 }
 
 /// Reads a backup back.
-pub(crate) fn restore_backup(mut bytes: &[u8], to: &mut dyn Restore) -> Result<(), Error> {
-    let mut recovery = Recovery::default();
-    let mut sequence = 0;
-    while !bytes.is_empty() || sequence == 0 {
-        sequence += 1;
-        let id = blob_id(sequence);
-        let (_, rest) = Header::open_prefix(&id, bytes)?;
-        recovery.push(&id, &bytes[..bytes.len() - rest.len()])?;
-        bytes = rest;
+pub(crate) fn restore_backup(bytes: &[u8], to: &mut dyn Restore) -> Result<(), Error> {
+    let mut incoming = Incoming::default();
+    if !incoming.push(bytes)? {
+        return Err(Error::Corrupt { blob: "of a backup".to_owned(), offset: bytes.len(), what: "it is cut short" });
     }
-    recovery.finish(to).map(drop)
+    incoming.finish(to).map(drop)
 }

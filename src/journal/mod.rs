@@ -23,6 +23,7 @@ mod recovery;
 mod salvage;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod sealed;
+mod transfer;
 
 use crate::codec::{self, Encode};
 use crate::mvcc::{Revision, Store};
@@ -33,6 +34,7 @@ pub(crate) use note::Note;
 use pieces::{Piece, Pieces, SMALL_PIECES_MAX};
 pub(crate) use recovery::{Recovered, Recovery, Restore};
 pub use salvage::Loss;
+pub(crate) use transfer::{Incoming, Transfer};
 
 /// The smallest blob size that leaves room for a useful piece of an entry.
 pub(crate) const BLOB_BYTES_MIN: usize = HEADER_BYTES + 256;

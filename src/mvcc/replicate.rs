@@ -66,6 +66,19 @@ impl Store {
         }
     }
 
+    /// The newest revision up to which another store of the same life is known to hold the same.
+    pub fn common(&self, other: &Self) -> u64 {
+        let newest = self.current.min(other.current);
+        let (from, to) = (self.compacted.max(other.compacted).saturating_sub(1), newest);
+        self.differs(&mut other.records_from(from + 1), from, to).map_or(newest, |revision| revision - 1)
+    }
+
+    /// Keeps what was pinned in another store, as far as it can be read here and is the same.
+    pub fn take_pins(&mut self, other: &Self, to: u64) {
+        let readable = self.compacted..=to.min(self.current);
+        self.pins = other.pins.iter().copied().filter(|pin| readable.contains(pin)).collect();
+    }
+
     /// The packed records of the transactions after `from`, up to `to`, ascending.
     pub fn packed_between(&self, from: u64, to: u64) -> impl Iterator<Item = (Revision, &[u8])> {
         self.packed_within(Revision { main: from, sub: u32::MAX }, Revision { main: to, sub: u32::MAX })

@@ -8,6 +8,7 @@ use super::limits::{Answer, Limits};
 use super::range::{KeyRange, Range, RangeResponse, sorted};
 use super::revision::Revision;
 use super::revision_tree::{RevisionTree, record_bytes};
+use crate::codec;
 use crate::error::Error;
 
 /// How much a store holds.
@@ -94,13 +95,17 @@ impl Store {
 
     /// Whether a compaction, finished or not, keeps this record.
     pub fn keeps(&self, record: &Record<'_>) -> bool {
+        self.keeps_at(record, self.compacted)
+    }
+
+    fn keeps_at(&self, record: &Record<'_>, compacted: u64) -> bool {
         let main = record.revision.main;
         let listed = || {
             self.index.get(record.key).is_some_and(|index| {
-                index.kept_within(self.compacted, main, main).any(|change| change.revision() == record.revision)
+                index.kept_within(compacted, main, main).any(|change| change.revision() == record.revision)
             })
         };
-        main > self.compacted || listed()
+        main > compacted || listed()
     }
 
     /// The record of a change that the index lists.
@@ -257,10 +262,19 @@ impl Store {
         self.tree.packed_within(after, to)
     }
 
-    /// The same of all records up to `to` that a compaction, finished or not, keeps.
-    pub fn packed_kept(&self, to: Revision) -> impl Iterator<Item = (Revision, &[u8])> {
-        let records = self.records_from(0).zip(self.tree.packed_within(Revision::first_of(0), to));
-        records.filter(|(record, _)| self.keeps(record)).map(|(_, packed)| packed)
+    /// The same of the records that a compaction at `compacted` keeps, finished or not; nothing else has been removed.
+    pub fn packed_kept(
+        &self,
+        after: Revision,
+        to: Revision,
+        compacted: u64,
+    ) -> impl Iterator<Item = (Revision, &[u8])> {
+        let keeps = move |packed: &[u8]| {
+            let record = codec::unpack_prefix::<Record<'_>>(packed);
+            record.is_ok_and(|(record, _)| self.keeps_at(&record, compacted))
+        };
+        let packed = self.tree.packed_within(after, to);
+        packed.filter(move |(revision, packed)| revision.main > compacted || keeps(packed))
     }
 
     /// The same of what a read at a revision known to be readable sees.

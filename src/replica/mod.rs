@@ -6,6 +6,8 @@
 mod change_set;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod syncer;
 
 pub use change_set::{Applied, ChangeSet};
 pub(crate) use change_set::{ChangeSetHeader, LeaseChange, OpenedChanges, Payload, checksum};
+pub use syncer::{SyncBatch, SyncChange, SyncEvent, SyncKind, SyncOutput, SyncStatus, Syncer};

@@ -28,5 +28,6 @@ mod restart;
 mod revisions;
 mod salvage;
 mod script;
+mod transfer;
 mod txns;
 mod watches;

@@ -8,7 +8,7 @@ use revkv::{Applied, ChangeSet, Engine, EngineOptions, KeyRange, LeaseId};
 use super::script::{Store, code, compare_with_reopened, delete, events, key, put, span};
 
 /// A source of an incarnation that no other store has.
-fn source() -> Store {
+pub fn source() -> Store {
     let mut store = Store::new();
     store.engine.renew([1; 16]);
     store
@@ -23,11 +23,11 @@ fn source_with_puts(puts: u64) -> Store {
     store
 }
 
-fn changes(source: &Store, from: u64) -> ChangeSet {
+pub fn changes(source: &Store, from: u64) -> ChangeSet {
     source.engine.changes(from, 0, 0).expect("nothing is forgotten")
 }
 
-fn apply(replica: &mut Store, changes: &ChangeSet) -> Result<Applied, &'static str> {
+pub fn apply(replica: &mut Store, changes: &ChangeSet) -> Result<Applied, &'static str> {
     let before = (replica.engine.revision(), replica.engine.stats(), replica.engine.leases());
     let applied = replica.engine.apply_changes(&changes.bytes).map_err(|error| error.code());
     replica.engine.check();
@@ -53,7 +53,7 @@ fn catch_up(replica: &mut Store, source: &Store, max: u64) -> usize {
 }
 
 /// Both hold the same, to the byte; and so does what the replica has stored.
-fn compare(replica: &Store, source: &Store) {
+pub fn compare(replica: &Store, source: &Store) {
     let (mut one, mut other) = (replica.clone(), source.clone());
     one.remove();
     other.remove();

@@ -1,0 +1,99 @@
+//! The engine as it gives another one everything, and takes it.
+
+use super::Engine;
+use super::stored::{Restoring, attach, lease_note};
+use crate::error::Error;
+use crate::journal::Transfer;
+use crate::lease::Lessor;
+use crate::mvcc::Store;
+
+/// Names a snapshot that is being given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TransferId(pub u32);
+
+impl Engine {
+    /// Begins to give another engine everything at a revision (0: now), with the history from the compact revision on,
+    /// in chunks of about 48 KiB that are made as they are asked for. As long as one is under way nothing is removed of
+    /// what is compacted; end those that nobody asks for any more.
+    ///
+    /// # Errors
+    /// `COMPACTED`, `FUTURE_REVISION`.
+    ///
+    /// ```
+    /// # use revkv::{Engine, EngineOptions, Put, Request};
+    /// # let mut leader = Engine::new(EngineOptions { incarnation: [1; 16], ..EngineOptions::default() });
+    /// # leader.start()?;
+    /// # let mut follower = Engine::new(EngineOptions::default());
+    /// # follower.start()?;
+    /// # leader.apply(Request::Put(Put { key: b"a", value: b"1", ..Put::default() }), 0)?;
+    /// let transfer = leader.begin_transfer(0)?;
+    /// while let Some(chunk) = leader.transfer_chunk(transfer)? {
+    ///     follower.receive_chunk(&chunk)?;
+    /// }
+    /// leader.end_transfer(transfer);
+    /// assert_eq!((follower.revision(), follower.incarnation()), (2, [1; 16]));
+    /// # Ok::<(), revkv::Error>(())
+    /// ```
+    pub fn begin_transfer(&mut self, revision: u64) -> Result<TransferId, Error> {
+        let revision = self.store.unpinned(revision)?;
+        self.transferred += 1;
+        let id = TransferId(self.transferred);
+        self.transfers.push((id, Transfer::new(self.incarnation(), revision, self.store.compacted())));
+        Ok(id)
+    }
+
+    /// The next chunk; none when all have been given.
+    ///
+    /// # Errors
+    /// `RESTORED` if the content was replaced meanwhile, or the transfer was ended.
+    pub fn transfer_chunk(&mut self, id: TransferId) -> Result<Option<Vec<u8>>, Error> {
+        let Self { store, lessor, transfers, .. } = self;
+        let (_, transfer) = transfers.iter_mut().find(|(own, _)| *own == id).ok_or(Error::Restored)?;
+        Ok(transfer.next_chunk(store, lessor.iter().map(lease_note)))
+    }
+
+    /// Ends a transfer, whatever has been given. `false`: there is none. What was compacted meanwhile is removed by
+    /// [`Engine::compact_step`].
+    pub fn end_transfer(&mut self, id: TransferId) -> bool {
+        let before = self.transfers.len();
+        self.transfers.retain(|(own, _)| *own != id);
+        self.transfers.len() < before
+    }
+
+    /// Takes the next chunk of a snapshot; with the last one everything here is replaced by it, and the revision is given
+    /// that it is of. The first chunk of another snapshot begins anew.
+    ///
+    /// What is of the same life of the store goes on: watches where they were, and snapshots that can still be read. Watches
+    /// that were told of what is not in it end with `RESTORED`.
+    ///
+    /// # Errors
+    /// `CORRUPT` and `UNSUPPORTED_FORMAT`; nothing has changed, and another snapshot is needed.
+    pub fn receive_chunk(&mut self, chunk: &[u8]) -> Result<Option<u64>, Error> {
+        let mut incoming = std::mem::take(&mut self.incoming);
+        if !incoming.push(chunk)? {
+            self.incoming = incoming;
+            return Ok(None);
+        }
+        let (mut store, mut lessor) = (Store::new(self.options.limits), Lessor::default());
+        let incarnation = incoming.finish(&mut Restoring::new(&mut store, &mut lessor))?;
+        attach(&store, &mut lessor);
+        let kept = match () {
+            () if incarnation == Some(self.incarnation()) => self.store.common(&store),
+            // Nothing was told of what is not there.
+            () if self.is_untouched() => u64::MAX,
+            () => 0,
+        };
+        let newest = store.current();
+        store.take_pins(&self.store, kept);
+        (self.store, self.lessor) = (store, lessor);
+        self.transfers.clear();
+        if kept > 0 {
+            self.watchers.rewind(kept, newest);
+        } else {
+            self.watchers.end_all();
+        }
+        self.durable = 0;
+        self.renew(incarnation.unwrap_or_default());
+        Ok(Some(newest))
+    }
+}

@@ -1,0 +1,4 @@
+//! Stores that follow others: the merging of a snapshot with what comes after it, and what is told on the way.
+
+mod interleavings;
+mod schedules;
