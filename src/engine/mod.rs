@@ -146,6 +146,9 @@ pub struct Engine {
     /// From the start on, if anything is stored.
     journal: Option<Journal>,
     durable: u64,
+    /// The compact revision of the batch that was taken last, and of the one that was confirmed.
+    taken_compacted: u64,
+    durable_compacted: u64,
     /// Snapshots that are being given, and the number of all that ever were.
     transfers: Vec<(TransferId, Transfer)>,
     transferred: u32,
@@ -165,6 +168,8 @@ impl Engine {
             recovery: Recovery::default(),
             journal: None,
             durable: 0,
+            taken_compacted: 0,
+            durable_compacted: 0,
             transfers: Vec::new(),
             transferred: 0,
             incoming: Incoming::default(),

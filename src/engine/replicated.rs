@@ -12,7 +12,8 @@ const CHANGES_BYTES: usize = 256 << 10;
 
 impl Engine {
     /// The transactions after revision `from`, oldest first and whole: those up to `up_to` (0: all), `max` of them at
-    /// most (0: any number), and about 256 KiB, but at least one. With them, what became of leases since.
+    /// most (0: any number), and about 256 KiB, but at least one. With them, what became of leases since, and how far is
+    /// compacted; where `up_to` is given, how far that is stored.
     ///
     /// # Errors
     /// `COMPACTED` when some of them are forgotten, `FUTURE_REVISION` beyond the newest revision.
@@ -54,7 +55,7 @@ impl Engine {
             from,
             to,
             revision: end,
-            compact_revision: compacted,
+            compact_revision: if up_to == 0 || self.journal.is_none() { compacted } else { self.durable_compacted },
             previous: self.checksum_of(from).unwrap_or(0),
         }))
     }

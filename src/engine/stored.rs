@@ -28,7 +28,7 @@ impl Engine {
         let Self { store, lessor, .. } = self;
         let recovered = std::mem::take(&mut self.recovery).finish(&mut Restoring::new(store, lessor))?;
         attach(&self.store, &mut self.lessor);
-        self.durable = self.store.current();
+        self.set_durable(self.store.current(), self.store.compacted());
         self.journal = (blob_bytes_max > 0).then(|| Journal::new(recovered, incarnation, blob_bytes_max));
         Ok(())
     }
@@ -47,28 +47,25 @@ impl Engine {
     /// What to write: all that was committed since the last call, and at most one step of rewriting what is stored, as one
     /// batch. Call it until it gives nothing.
     pub fn take_ready(&mut self) -> Option<Ready> {
+        self.taken_compacted = self.store.compacted();
         let Self { store, lessor, journal, .. } = self;
         journal.as_mut()?.take_ready(store, notes(store, lessor))
     }
 
-    /// Everything as it is at a revision (0: now), with all that is kept of its history or only what is seen there, in
-    /// bytes that [`Engine::restore`] takes. Leases are those there are now.
+    /// Everything as it is at a revision (0: now), with all that is kept of its history or only what a compaction there
+    /// keeps, in bytes that [`Engine::restore`] takes. Leases are those there are now.
     ///
     /// # Errors
     /// `COMPACTED`, `FUTURE_REVISION`.
     pub fn backup(&self, revision: u64, history: bool) -> Result<Vec<u8>, Error> {
         let Self { store, lessor, .. } = self;
-        let incarnation = self.incarnation();
-        if history {
-            let revision = store.unpinned(revision)?;
-            let mut transfer = Transfer::new(incarnation, revision, store.compacted());
-            let chunks = std::iter::from_fn(|| transfer.next_chunk(store, lessor.iter().map(lease_note)));
-            return Ok(chunks.flatten().collect());
-        }
-        let revision = store.readable(revision)?;
-        let compacted = [Note::Compact { revision }, Note::Removed { revision }].into_iter();
-        let notes = compacted.chain(lessor.iter().map(lease_note));
-        Ok(Journal::backup(incarnation, store, revision, notes))
+        let (revision, compacted) = match history {
+            true => (store.unpinned(revision)?, store.compacted()),
+            false => store.readable(revision).map(|revision| (revision, revision))?,
+        };
+        let mut transfer = Transfer::new(self.incarnation(), revision, compacted);
+        let chunks = std::iter::from_fn(|| transfer.next_chunk(store, lessor.iter().map(lease_note)));
+        Ok(chunks.flatten().collect())
     }
 
     /// Replaces everything by a backup, which begins another life of the store under this name: 16 random bytes. The whole
@@ -84,7 +81,7 @@ impl Engine {
         (self.store, self.lessor) = (store, lessor);
         self.transfers.clear();
         self.watchers.end_all();
-        self.durable = 0;
+        self.set_durable(0, 0);
         self.renew(incarnation);
         Ok(())
     }
@@ -121,7 +118,7 @@ impl Engine {
         self.store.skip_to(revision);
         self.lessor.begin(self.store.current());
         self.watchers.rewind(kept, kept);
-        self.durable = kept;
+        self.set_durable(kept, self.store.compacted());
         Ok(())
     }
 
@@ -140,6 +137,11 @@ impl Engine {
     /// The host confirms that a [`Ready`] is written.
     pub fn persisted(&mut self, through: u64) {
         self.durable = self.durable.max(through);
+        self.durable_compacted = self.taken_compacted;
+    }
+
+    pub(super) fn set_durable(&mut self, revision: u64, compacted: u64) {
+        (self.durable, self.durable_compacted) = (revision, compacted);
     }
 }
 

@@ -92,7 +92,7 @@ impl Engine {
         } else {
             self.watchers.end_all();
         }
-        self.durable = 0;
+        self.set_durable(0, 0);
         self.renew(incarnation.unwrap_or_default());
         Ok(Some(newest))
     }

@@ -5,7 +5,7 @@ use super::compaction::Compaction;
 use super::index::{CHANGE_BYTES, Index, KEY_BYTES};
 use super::key_value::{KeyValue, LeaseId, Record};
 use super::limits::{Answer, Limits};
-use super::range::{KeyRange, Range, RangeResponse, sorted};
+use super::range::{KeyRange, Range, RangeResponse};
 use super::revision::Revision;
 use super::revision_tree::{RevisionTree, record_bytes};
 use crate::codec;
@@ -275,13 +275,6 @@ impl Store {
         };
         let packed = self.tree.packed_within(after, to);
         packed.filter(move |(revision, packed)| revision.main > compacted || keeps(packed))
-    }
-
-    /// The same of what a read at a revision known to be readable sees.
-    pub fn packed_at(&self, main: u64) -> Vec<(Revision, &[u8])> {
-        let seen: Vec<Change> = self.index.range(KeyRange::ALL, main).map(|(_, change)| change).collect();
-        let seen = sorted(seen, &|a, b| a.cmp(b));
-        seen.into_iter().map(|change| (change.revision(), self.tree.packed(change.place()))).collect()
     }
 
     /// What compaction has forgotten since the last call: records, ascending in each pass, and their packed bytes.

@@ -151,6 +151,18 @@ fn a_restore_that_is_not_taken_is_written_anew() {
     assert_eq!(store.state(0), "b=9");
 }
 
+/// Found by random histories of replicas: what the first one was to replace stayed, and the medium held two lives.
+#[test]
+fn a_restore_before_the_last_one_is_written_replaces_all() {
+    let mut store = store();
+    let backup = Store::with_puts_of("b", 9).engine.backup(0, true).expect("now");
+    store.engine.restore(&backup, [1; 16]).expect("a whole backup");
+    store.engine.restore(&backup, [2; 16]).expect("a whole backup");
+    store.flush();
+    compare_with_reopened(&store);
+    assert_eq!((store.state(0).as_str(), reopened(&store).incarnation()), ("b=9", [2; 16]));
+}
+
 #[test]
 fn a_medium_that_another_has_written_is_left_alone() {
     let mut deposed = store();

@@ -135,6 +135,21 @@ fn what_is_forgotten_is_said() {
     compare(&replica, &source);
 }
 
+/// A backup of a moment is compacted there, and has all of the last transaction: deletes and what was overwritten in it too.
+#[test]
+fn a_backup_of_a_moment_has_its_last_transaction() {
+    let mut source = source_with_puts(5);
+    source.run(vec![delete(key("a")), put("b", "1")]).expect("accepted");
+    let mut restored = Store::new();
+    restored.engine.restore(&source.engine.backup(0, false).expect("now"), [1; 16]).expect("a whole backup");
+    let watch = restored.watch(KeyRange::ALL, 7);
+    assert_eq!(restored.take(watch), ["7 DELETE a, PUT b=1"]);
+    assert_eq!(code(restored.engine.changes(5, 0, 0)), "COMPACTED");
+    let mut replica = self::source_with_puts(5);
+    assert_eq!(apply(&mut replica, &changes(&restored, 6)), applied(7, 1, 0));
+    compare(&replica, &restored);
+}
+
 /// What the budget of bytes does not hold is given alone.
 #[test]
 fn a_large_transaction_is_given_alone() {
