@@ -31,7 +31,7 @@ mod replica;
 pub mod wasm;
 mod watch;
 
-pub use engine::{Engine, EngineOptions, Request, Response, Stats, TransferId};
+pub use engine::{Came, Engine, EngineOptions, Follower, Leader, Once, Outgoing, Request, Response, Stats, TransferId};
 pub use error::Error;
 #[cfg(fuzzing)]
 pub use journal::fuzzing;
@@ -44,5 +44,8 @@ pub use mvcc::{
 };
 #[cfg(fuzzing)]
 pub use replica::fuzzing as replica_fuzzing;
-pub use replica::{Applied, ChangeSet, SyncBatch, SyncChange, SyncEvent, SyncKind, SyncOutput, SyncStatus, Syncer};
+pub use replica::{
+    Applied, Body, ChangeSet, Message, Outcome, REQUESTS_MAX, SyncBatch, SyncChange, SyncEvent, SyncKind, SyncOutput,
+    SyncStatus, Syncer,
+};
 pub use watch::{Batch, Watch, WatchResponse, WatcherId};

@@ -6,6 +6,7 @@
 
 mod replicated;
 mod stored;
+mod tabs;
 mod transfer;
 
 use crate::codec::{BorrowDecode, Encode};
@@ -16,8 +17,11 @@ use crate::mvcc::{
     DeleteRange, DeleteRangeResponse, Difference, Event, Hash, History, KeyRange, KeyValue, LeaseId, Leases, Limits,
     Put, PutResponse, Range, RangeResponse, Since, SinceResponse, Size, Store, Txn, TxnResponse,
 };
+use crate::replica::Requests;
 use crate::watch::{Watch, WatchResponse, WatcherId, Watchers};
 
+pub use replicated::Once;
+pub use tabs::{Came, Follower, Leader, Outgoing};
 pub use transfer::TransferId;
 
 /// How an engine is set up.
@@ -146,9 +150,13 @@ pub struct Engine {
     /// From the start on, if anything is stored.
     journal: Option<Journal>,
     durable: u64,
+    /// It led, and what was not stored then may not be what the next leader has.
+    is_doubtful: bool,
     /// The compact revision of the batch that was taken last, and of the one that was confirmed.
     taken_compacted: u64,
     durable_compacted: u64,
+    /// Which requests of other tabs were applied.
+    requests: Requests,
     /// Snapshots that are being given, and the number of all that ever were.
     transfers: Vec<(TransferId, Transfer)>,
     transferred: u32,
@@ -168,8 +176,10 @@ impl Engine {
             recovery: Recovery::default(),
             journal: None,
             durable: 0,
+            is_doubtful: false,
             taken_compacted: 0,
             durable_compacted: 0,
+            requests: Requests::default(),
             transfers: Vec::new(),
             transferred: 0,
             incoming: Incoming::default(),
@@ -188,7 +198,7 @@ impl Engine {
 
     /// Every revision up to here has been confirmed as written. Without a medium that is the newest.
     pub fn durable_revision(&self) -> u64 {
-        if self.journal.is_some() { self.durable } else { self.store.current() }
+        if self.journal.is_some() || self.is_doubtful { self.durable } else { self.store.current() }
     }
 
     /// The number of this opening of the storage, growing with each. 0 without a medium.

@@ -1,14 +1,30 @@
 //! The engine as the source of another one, and as the replica of one.
 
-use super::Engine;
+use super::{Engine, Request, Response};
 use crate::error::Error;
 use crate::journal::Note;
 use crate::lease::{self, LeaseChanges};
-use crate::replica::{self, Applied, ChangeSet, ChangeSetHeader, LeaseChange, OpenedChanges, Payload};
+use crate::replica::{self, Applied, ChangeSet, ChangeSetHeader, Known, LeaseChange, OpenedChanges, Payload};
 
 /// A change set ends with the transaction that brings its records to this. One alone may be larger: a few times this
 /// is what a request may write.
 const CHANGES_BYTES: usize = 256 << 10;
+
+/// What came of a request that is applied at most once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Once {
+    /// It was applied.
+    Now(Response),
+    /// It had been applied before; what it was answered is not kept.
+    Before {
+        /// The store's revision with it.
+        revision: u64,
+    },
+    /// It had been refused before; why is not kept.
+    Refused,
+    /// It comes before those that are remembered, and was answered long ago.
+    Old,
+}
 
 impl Engine {
     /// The transactions after revision `from`, oldest first and whole: those up to `up_to` (0: all), `max` of them at
@@ -106,6 +122,7 @@ impl Engine {
         self.compare(&changes)?;
         if to >= current {
             self.store.replicate(&mut changes.records(current), to)?;
+            self.is_doubtful = false;
             if adopts {
                 self.renew(incarnation);
             }
@@ -115,7 +132,35 @@ impl Engine {
             self.follow_compaction(changes.header.compact_revision)?;
         }
         let revision = self.store.current();
-        Ok(Applied { revision, applied: revision - current, duplicates: to.min(current) - from })
+        let source_revision = changes.header.revision;
+        Ok(Applied { revision, applied: revision - current, duplicates: to.min(current) - from, source_revision })
+    }
+
+    /// Applies a request of another tab, unless it was applied before: by this engine, or one that wrote to the same storage.
+    /// That it was is stored in the batch of what it wrote, so that no crash comes between.
+    ///
+    /// A client's numbers are dense, and its requests are to be applied in their order. It sends a request again until it is answered, and has no more than
+    /// [`REQUESTS_MAX`](crate::REQUESTS_MAX) unanswered.
+    ///
+    /// # Errors
+    /// The request's. It has changed nothing then, and nothing is noted.
+    pub fn apply_once(&mut self, client: u64, number: u64, request: Request<'_>, now_ms: u64) -> Result<Once, Error> {
+        match self.requests.known(client, number) {
+            Known::New => {}
+            Known::Applied { revision } => return Ok(Once::Before { revision }),
+            Known::Refused => return Ok(Once::Refused),
+            Known::Old => return Ok(Once::Old),
+        }
+        let response = self.apply(request, now_ms)?;
+        let revision = self.store.current();
+        self.requests.note(client, number, revision);
+        self.note(&Note::Applied { client, number, revision });
+        Ok(Once::Now(response))
+    }
+
+    /// The newest request of a client that was applied; 0: none is known.
+    pub fn last_request(&self, client: u64) -> u64 {
+        self.requests.last(client)
     }
 
     /// Nothing was ever written, so that any incarnation will do.

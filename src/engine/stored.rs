@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::journal::{BLOB_BYTES_MIN, Journal, Loss, Note, Ready, Restore, Transfer, restore_backup};
 use crate::lease::Lessor;
 use crate::mvcc::{LeaseId, Record, Store};
+use crate::replica::Requests;
 
 impl Engine {
     /// Takes one stored blob, in any order.
@@ -26,7 +27,9 @@ impl Engine {
             return Err(Error::InvalidArgument("the medium's blobs are too small for the journal"));
         }
         let Self { store, lessor, .. } = self;
-        let recovered = std::mem::take(&mut self.recovery).finish(&mut Restoring::new(store, lessor))?;
+        let mut restoring = Restoring::new(store, lessor);
+        let recovered = std::mem::take(&mut self.recovery).finish(&mut restoring)?;
+        self.requests = restoring.requests;
         attach(&self.store, &mut self.lessor);
         self.set_durable(self.store.current(), self.store.compacted());
         self.journal = (blob_bytes_max > 0).then(|| Journal::new(recovered, incarnation, blob_bytes_max));
@@ -48,8 +51,8 @@ impl Engine {
     /// batch. Call it until it gives nothing.
     pub fn take_ready(&mut self) -> Option<Ready> {
         self.taken_compacted = self.store.compacted();
-        let Self { store, lessor, journal, .. } = self;
-        journal.as_mut()?.take_ready(store, notes(store, lessor))
+        let Self { store, lessor, requests, journal, .. } = self;
+        journal.as_mut()?.take_ready(store, notes(store, lessor, requests))
     }
 
     /// Everything as it is at a revision (0: now), with all that is kept of its history or only what a compaction there
@@ -80,6 +83,7 @@ impl Engine {
         attach(&store, &mut lessor);
         (self.store, self.lessor) = (store, lessor);
         self.transfers.clear();
+        self.requests = Requests::default();
         self.watchers.end_all();
         self.set_durable(0, 0);
         self.renew(incarnation);
@@ -114,6 +118,7 @@ impl Engine {
         }
         let (revision, kept) = (self.store.current(), found.store.current());
         (self.store, self.lessor, self.journal) = (found.store, found.lessor, found.journal);
+        self.requests = found.requests;
         self.transfers.clear();
         self.store.skip_to(revision);
         self.lessor.begin(self.store.current());
@@ -152,11 +157,16 @@ pub(super) fn attach(store: &Store, lessor: &mut Lessor) {
 }
 
 /// Every note that still means something, but for the dead.
-fn notes<'e>(store: &Store, lessor: &'e Lessor) -> impl Iterator<Item = Note<'static>> + use<'e> {
+fn notes<'e>(
+    store: &Store,
+    lessor: &'e Lessor,
+    requests: &'e Requests,
+) -> impl Iterator<Item = Note<'static>> + use<'e> {
     let revision = store.compacted();
     let compacted = (revision > 0).then_some(Note::Compact { revision });
     let removed = store.is_removed().then_some(Note::Removed { revision });
-    compacted.into_iter().chain(removed).chain(lessor.iter().map(lease_note))
+    let applied = requests.iter().map(|(client, number, revision)| Note::Applied { client, number, revision });
+    compacted.into_iter().chain(removed).chain(lessor.iter().map(lease_note)).chain(applied)
 }
 
 pub(super) fn lease_note((id, ttl_seconds, deadline_ms): (LeaseId, u64, u64)) -> Note<'static> {
@@ -167,6 +177,7 @@ pub(super) fn lease_note((id, ttl_seconds, deadline_ms): (LeaseId, u64, u64)) ->
 pub(super) struct Restoring<'e> {
     store: &'e mut Store,
     lessor: &'e mut Lessor,
+    requests: Requests,
     compacted: u64,
     removed: u64,
     /// What comes before a record may be lost.
@@ -175,7 +186,7 @@ pub(super) struct Restoring<'e> {
 
 impl<'e> Restoring<'e> {
     pub fn new(store: &'e mut Store, lessor: &'e mut Lessor) -> Self {
-        Self { store, lessor, compacted: 0, removed: 0, salvages: false }
+        Self { store, lessor, requests: Requests::default(), compacted: 0, removed: 0, salvages: false }
     }
 }
 
@@ -186,6 +197,7 @@ impl Restore for Restoring<'_> {
             Note::Removed { revision } => self.removed = self.removed.max(revision),
             Note::Lease { id, ttl_seconds, deadline_ms } => self.lessor.restore(id, ttl_seconds, deadline_ms)?,
             Note::LeaseGone { id } => self.lessor.remove(id, 0),
+            Note::Applied { client, number, revision } => self.requests.note(client, number, revision),
             Note::Dead { .. } => {}
         }
         Ok(())

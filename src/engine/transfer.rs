@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::journal::Transfer;
 use crate::lease::Lessor;
 use crate::mvcc::Store;
+use crate::replica::Requests;
 
 /// Names a snapshot that is being given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,8 +78,40 @@ impl Engine {
         let (mut store, mut lessor) = (Store::new(self.options.limits), Lessor::default());
         let incarnation = incoming.finish(&mut Restoring::new(&mut store, &mut lessor))?;
         attach(&store, &mut lessor);
+        let newest = store.current();
+        let incarnation = incarnation.unwrap_or_default();
+        self.replace(store, lessor, incarnation);
+        self.set_durable(0, 0);
+        self.renew(incarnation);
+        Ok(Some(newest))
+    }
+
+    /// Begins to lead, in a tab that followed until now: with what the storage holds, which `found` has recovered. It was
+    /// started, and has taken nothing. Watches and snapshots go on as over a snapshot that was received.
+    pub fn lead(&mut self, found: Self) {
+        let incarnation = found.incarnation();
+        let (durable, compacted) = (found.durable, found.durable_compacted);
+        self.replace(found.store, found.lessor, incarnation);
+        (self.options, self.journal, self.requests) = (found.options, found.journal, found.requests);
+        self.set_durable(durable, compacted);
+    }
+
+    /// Leads no more: another tab writes to the storage, or is to. What is not stored is still here, and does not count as
+    /// durable, until the next leader has told the same or something else.
+    pub fn resign(&mut self) {
+        self.is_doubtful = self.journal.is_some();
+        self.options.incarnation = self.incarnation();
+        self.options.blob_bytes_max = 0;
+        self.journal = None;
+        self.requests = Requests::default();
+        self.transfers.clear();
+        self.lessor.forget_time();
+    }
+
+    /// Puts another content in the place of this one.
+    fn replace(&mut self, mut store: Store, lessor: Lessor, incarnation: [u8; 16]) {
         let kept = match () {
-            () if incarnation == Some(self.incarnation()) => self.store.common(&store),
+            () if incarnation == self.incarnation() => self.store.common(&store),
             // Nothing was told of what is not there.
             () if self.is_untouched() => u64::MAX,
             () => 0,
@@ -86,14 +119,13 @@ impl Engine {
         let newest = store.current();
         store.take_pins(&self.store, kept);
         (self.store, self.lessor) = (store, lessor);
+        self.is_doubtful = false;
         self.transfers.clear();
+        self.requests = Requests::default();
         if kept > 0 {
             self.watchers.rewind(kept, newest);
         } else {
             self.watchers.end_all();
         }
-        self.set_durable(0, 0);
-        self.renew(incarnation.unwrap_or_default());
-        Ok(Some(newest))
     }
 }

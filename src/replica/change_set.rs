@@ -41,6 +41,8 @@ pub struct Applied {
     pub applied: u64,
     /// The revisions that were there already.
     pub duplicates: u64,
+    /// What the source had when it gave them.
+    pub source_revision: u64,
 }
 
 /// What the header says, in the order stored.

@@ -6,8 +6,13 @@
 mod change_set;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod message;
+mod requests;
 mod syncer;
 
 pub use change_set::{Applied, ChangeSet};
 pub(crate) use change_set::{ChangeSetHeader, LeaseChange, OpenedChanges, Payload, checksum};
+pub use message::{Body, Message, Outcome};
+pub use requests::REQUESTS_MAX;
+pub(crate) use requests::{Known, Requests};
 pub use syncer::{SyncBatch, SyncChange, SyncEvent, SyncKind, SyncOutput, SyncStatus, Syncer};

@@ -30,6 +30,7 @@ pub fn changes(source: &Store, from: u64) -> ChangeSet {
 pub fn apply(replica: &mut Store, changes: &ChangeSet) -> Result<Applied, &'static str> {
     let before = (replica.engine.revision(), replica.engine.stats(), replica.engine.leases());
     let applied = replica.engine.apply_changes(&changes.bytes).map_err(|error| error.code());
+    let applied = applied.map(|applied| Applied { source_revision: 0, ..applied });
     replica.engine.check();
     let after = (replica.engine.revision(), replica.engine.stats(), replica.engine.leases());
     assert!(applied.is_ok() || before == after, "{applied:?} left a trace: {before:?} {after:?}");
@@ -37,7 +38,7 @@ pub fn apply(replica: &mut Store, changes: &ChangeSet) -> Result<Applied, &'stat
 }
 
 fn applied(revision: u64, applied: u64, duplicates: u64) -> Result<Applied, &'static str> {
-    Ok(Applied { revision, applied, duplicates })
+    Ok(Applied { revision, applied, duplicates, source_revision: 0 })
 }
 
 /// Asks until there is nothing more; gives the number of portions.
