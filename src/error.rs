@@ -66,6 +66,25 @@ pub enum Error {
     Conflict,
     /// The content was replaced by a backup; a watch on what was there ends.
     Restored,
+    /// Changes begin behind the newest revision there is: what comes before them is missing.
+    Gap {
+        /// The revision to go on from.
+        expected: u64,
+        /// The revision they go on from.
+        found: u64,
+    },
+    /// Changes are of another history: of another life of the store, or a revision has other content here.
+    Diverged {
+        /// The revision where it shows.
+        revision: u64,
+        /// How.
+        what: &'static str,
+    },
+    /// A change updates or deletes what is not there: the revision that put it is missing.
+    RevisionNotFound {
+        /// The revision of the change.
+        revision: u64,
+    },
     /// Another store has written to the medium since.
     NotLeader,
     /// A stored blob does not verify: what was found where.
@@ -106,6 +125,9 @@ impl Error {
             Error::LeaseExists { .. } => "LEASE_EXISTS",
             Error::Conflict => "CONFLICT",
             Error::Restored => "RESTORED",
+            Error::Gap { .. } => "GAP",
+            Error::Diverged { .. } => "DIVERGED",
+            Error::RevisionNotFound { .. } => "REVISION_NOT_FOUND",
             Error::NotLeader => "NOT_LEADER",
             Error::Corrupt { .. } => "CORRUPT",
             Error::UnsupportedFormat { .. } => "UNSUPPORTED_FORMAT",
@@ -143,6 +165,18 @@ impl fmt::Display for Error {
             Error::LeaseExists { id } => write!(f, "lease {id} is granted already: choose another id"),
             Error::Conflict => f.write_str("something that was read has changed since: read it again"),
             Error::Restored => f.write_str("the store's content was replaced: read it, and watch from there"),
+            Error::Gap { expected, found } => {
+                write!(f, "the changes go on from revision {found}, the store is at {expected}: ask for those after it")
+            }
+            Error::Diverged { revision, what } => {
+                write!(
+                    f,
+                    "the changes do not belong to this store: {what}, at revision {revision}: start from a snapshot"
+                )
+            }
+            Error::RevisionNotFound { revision } => {
+                write!(f, "revision {revision} changes a key that is not there: start from a snapshot")
+            }
             Error::NotLeader => f.write_str("another store has written to the medium since: open it again"),
             Error::Corrupt { blob, offset, what } => {
                 write!(f, "stored blob {blob} is damaged at byte {offset}: {what}")

@@ -40,6 +40,8 @@ struct Lease {
     ttl_seconds: u64,
     /// [`OVER`] where a later time was told.
     deadline_ms: u64,
+    /// The store's revision when it was granted, or its deadline last moved.
+    revision: u64,
     /// Ascending.
     keys: Vec<Arc<[u8]>>,
 }
@@ -50,6 +52,26 @@ const OVER: u64 = 0;
 /// When a lease ends that has all of its time from now.
 pub(crate) fn deadline(ttl_seconds: u64, now_ms: u64) -> u64 {
     now_ms.saturating_add(ttl_seconds * 1000)
+}
+
+/// So many of the leases that are gone are remembered. A replica that is further behind is told all leases there are.
+const GONE_MAX: usize = 1024;
+
+/// What has become of leases, as a replica is told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct LeaseChanges {
+    /// Each with its time to live and deadline, ids ascending.
+    pub set: Vec<(LeaseId, u64, u64)>,
+    /// Those that are gone, ascending.
+    pub gone: Vec<LeaseId>,
+    /// `set` are all there are.
+    pub is_complete: bool,
+}
+
+/// Refuses what no lease is.
+pub(crate) fn validate(id: LeaseId, ttl_seconds: u64) -> Result<(), &'static str> {
+    let is_possible = id != LeaseId::NONE && (1..=TTL_SECONDS_MAX).contains(&ttl_seconds);
+    if is_possible { Ok(()) } else { Err("a lease says what no grant does") }
 }
 
 /// Every lease granted and not gone, ids ascending, and the keys attached to them.
@@ -66,6 +88,11 @@ pub(crate) struct Lessor {
     leases: Vec<Lease>,
     deadlines: BinaryHeap<Reverse<(u64, LeaseId)>>,
     told_ms: Option<u64>,
+    /// The leases that are gone, each with the store's revision then, ascending; of those that went at `since` or later.
+    gone: Vec<(u64, LeaseId)>,
+    since: u64,
+    /// A key was attached to a lease that is not there, as happens in a replica that hears of leases before records.
+    has_orphans: bool,
 }
 
 impl Leases for Lessor {
@@ -86,8 +113,14 @@ impl Lessor {
         }
     }
 
+    /// Remembers the leases that go from now on, and no others: the store is at this revision.
+    pub fn begin(&mut self, revision: u64) {
+        self.gone.clear();
+        self.since = revision + 1;
+    }
+
     /// Takes note of the time. Gives the leases that it moves the deadline of, each with its time to live and deadline.
-    pub fn tell(&mut self, now_ms: u64) -> Vec<(LeaseId, u64, u64)> {
+    pub fn tell(&mut self, now_ms: u64, revision: u64) -> Vec<(LeaseId, u64, u64)> {
         let set_back = self.told_ms.replace(now_ms).is_none_or(|told_ms| now_ms < told_ms);
         if !set_back && self.expired(now_ms).is_none() {
             return Vec::new();
@@ -98,19 +131,19 @@ impl Lessor {
         };
         let moved: Vec<_> = self.iter().filter_map(moved).collect();
         for (id, ttl_seconds, deadline_ms) in &moved {
-            self.set(*id, *ttl_seconds, *deadline_ms);
+            self.set(*id, *ttl_seconds, *deadline_ms, revision);
         }
         moved
     }
 
-    /// Grants a lease, or moves the deadline of one that is there.
-    pub fn set(&mut self, id: LeaseId, ttl_seconds: u64, deadline_ms: u64) {
+    /// Grants a lease, or moves the deadline of one that is there. The store is at this revision.
+    pub fn set(&mut self, id: LeaseId, ttl_seconds: u64, deadline_ms: u64, revision: u64) {
         match self.place_of(id) {
             Ok(place) => {
-                let lease = &mut self.leases[place];
-                (lease.ttl_seconds, lease.deadline_ms) = (ttl_seconds, deadline_ms);
+                let keys = std::mem::take(&mut self.leases[place].keys);
+                self.leases[place] = Lease { id, ttl_seconds, deadline_ms, revision, keys };
             }
-            Err(place) => self.leases.insert(place, Lease { id, ttl_seconds, deadline_ms, keys: Vec::new() }),
+            Err(place) => self.leases.insert(place, Lease { id, ttl_seconds, deadline_ms, revision, keys: Vec::new() }),
         }
         self.deadlines.push(Reverse((deadline_ms, id)));
         self.drop_outdated();
@@ -118,19 +151,59 @@ impl Lessor {
 
     /// The same for a lease read from storage.
     pub fn restore(&mut self, id: LeaseId, ttl_seconds: u64, deadline_ms: u64) -> Result<(), &'static str> {
-        if id == LeaseId::NONE || !(1..=TTL_SECONDS_MAX).contains(&ttl_seconds) {
-            return Err("a lease says what no grant does");
-        }
-        self.set(id, ttl_seconds, deadline_ms);
+        validate(id, ttl_seconds)?;
+        self.set(id, ttl_seconds, deadline_ms, 0);
         Ok(())
     }
 
-    /// Forgets a lease. Its keys have been deleted, and so detached, before.
-    pub fn remove(&mut self, id: LeaseId) {
+    /// Forgets a lease. Its keys have been deleted, and so detached, before; the store is at this revision.
+    pub fn remove(&mut self, id: LeaseId, revision: u64) {
         if let Ok(place) = self.place_of(id) {
             self.leases.remove(place);
+            self.gone.push((revision, id));
+        }
+        if self.gone.len() > GONE_MAX {
+            self.since = self.gone.drain(..GONE_MAX / 2).next_back().map_or(self.since, |(revision, _)| revision + 1);
+            self.gone.retain(|(revision, _)| *revision >= self.since);
         }
         self.drop_outdated();
+    }
+
+    /// What has become of leases while the store was at revision `from` or later.
+    pub fn changes(&self, from: u64) -> LeaseChanges {
+        let is_complete = from < self.since;
+        let set = self.leases.iter().filter(|lease| is_complete || lease.revision >= from);
+        let set = set.map(|lease| (lease.id, lease.ttl_seconds, lease.deadline_ms)).collect();
+        let mut gone = Vec::new();
+        for (_, id) in self.gone.iter().filter(|(revision, _)| !is_complete && *revision >= from) {
+            if let Err(place) = gone.binary_search(id)
+                && !self.is_granted(*id)
+            {
+                gone.insert(place, *id);
+            }
+        }
+        LeaseChanges { set, gone, is_complete }
+    }
+
+    /// Of the leases that a source says are gone, those there are. One that has keys is left out: the records that delete
+    /// them are still to come, and it will be told again with them.
+    pub fn leaving(&self, changes: &LeaseChanges) -> Vec<LeaseId> {
+        let is_told = |id: &LeaseId| match changes.is_complete {
+            true => changes.set.binary_search_by_key(id, |(id, _, _)| *id).is_err(),
+            false => changes.gone.binary_search(id).is_ok(),
+        };
+        let empty = self.leases.iter().filter(|lease| lease.keys.is_empty()).map(|lease| lease.id);
+        empty.filter(is_told).collect()
+    }
+
+    /// Forgets which time was told: a replica's deadlines are those of its source, whatever the time here.
+    pub fn forget_time(&mut self) {
+        self.told_ms = None;
+    }
+
+    /// Whether a key may be attached to a lease here without being known as such; asked once.
+    pub fn take_orphans(&mut self) -> bool {
+        std::mem::take(&mut self.has_orphans)
     }
 
     /// Follows a committed record of a key that was attached to `before`.
@@ -154,6 +227,8 @@ impl Lessor {
             if let Err(place) = keys.binary_search_by(|attached| (**attached).cmp(key)) {
                 keys.insert(place, Arc::from(key));
             }
+        } else if id != LeaseId::NONE {
+            self.has_orphans = true;
         }
     }
 
@@ -162,7 +237,7 @@ impl Lessor {
         self.leases.len()
     }
 
-    /// Whether no lease is there, so that there is nothing to follow.
+    /// Whether no lease is there.
     pub fn is_empty(&self) -> bool {
         self.leases.is_empty()
     }
@@ -261,8 +336,8 @@ mod tests {
     #[test]
     fn a_key_follows_its_newest_record() {
         let mut lessor = Lessor::default();
-        lessor.set(LeaseId(7), 10, 10_000);
-        lessor.set(LeaseId(8), 10, 10_000);
+        lessor.set(LeaseId(7), 10, 10_000, 1);
+        lessor.set(LeaseId(8), 10, 10_000, 1);
         lessor.follow(&put(2, b"b", 7), LeaseId::NONE);
         lessor.follow(&put(3, b"a", 7), LeaseId::NONE);
         assert_eq!(keys(&lessor, 7), [b"a", b"b"]);
@@ -277,18 +352,18 @@ mod tests {
     #[test]
     fn a_lease_ends_at_its_deadline_and_not_before() {
         let mut lessor = Lessor::default();
-        lessor.set(LeaseId(7), 2, 2_000);
+        lessor.set(LeaseId(7), 2, 2_000, 1);
         assert_eq!((lessor.expired(1_999), lessor.expired(2_000)), (None, Some(LeaseId(7))));
         assert_eq!(lessor.ttl_seconds(LeaseId(7), 1_999), Ok(2));
         assert_eq!(lessor.ttl_seconds(LeaseId(7), 2_000), Err(Error::LeaseNotFound { id: 7 }));
-        lessor.set(LeaseId(7), 2, 5_000);
+        lessor.set(LeaseId(7), 2, 5_000, 1);
         assert_eq!((lessor.expired(4_999), lessor.next_deadline()), (None, Some(5_000)));
         assert_eq!(lessor.info(LeaseId(7), 4_000).expect("granted").remaining_ms, 1_000);
-        lessor.remove(LeaseId(7));
+        lessor.remove(LeaseId(7), 1);
         assert_eq!((lessor.expired(9_000), lessor.next_deadline()), (None, None));
-        lessor.set(LeaseId(1), 1, 0);
+        lessor.set(LeaseId(1), 1, 0, 1);
         for renewed in 1..10_000 {
-            lessor.set(LeaseId(8), 2, renewed);
+            lessor.set(LeaseId(8), 2, renewed, 1);
         }
         assert!(lessor.deadlines.len() < 100, "{} entries for two leases", lessor.deadlines.len());
         lessor.check([].into_iter());
@@ -309,8 +384,8 @@ mod tests {
         ];
         for (name, told, deadline_ms, remaining_ms) in rows {
             let mut lessor = Lessor::default();
-            lessor.set(LeaseId(7), 10, 20_000);
-            let moves = told.iter().filter(|now_ms| !lessor.tell(**now_ms).is_empty()).count();
+            lessor.set(LeaseId(7), 10, 20_000, 1);
+            let moves = told.iter().filter(|now_ms| !lessor.tell(**now_ms, 1).is_empty()).count();
             assert_eq!(moves, usize::from(deadline_ms != 20_000), "{name}: how often its deadline moves");
             let now_ms = told.last().copied().unwrap_or(10_000);
             let lease = lessor.info(LeaseId(7), now_ms).expect("granted");
@@ -323,7 +398,7 @@ mod tests {
     #[test]
     fn a_grant_is_refused_with_a_reason() {
         let mut lessor = Lessor::default();
-        lessor.set(LeaseId(7), 2, 2_000);
+        lessor.set(LeaseId(7), 2, 2_000, 1);
         let rows = [(0, 1, "INVALID_ARGUMENT"), (1, 0, "INVALID_ARGUMENT"), (7, 1, "LEASE_EXISTS"), (-1, 1, "ok")];
         for (id, ttl_seconds, expected) in rows {
             let code = lessor.check_grant(LeaseId(id), ttl_seconds).map_or_else(|error| error.code(), |()| "ok");

@@ -25,12 +25,15 @@ mod error;
 mod journal;
 mod lease;
 mod mvcc;
+mod replica;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod wasm;
 mod watch;
 
-pub use engine::{BackupInfo, Engine, EngineOptions, Request, Response, Stats};
+pub use engine::{
+    BackupInfo, Came, Engine, EngineOptions, Follower, Leader, Once, Outgoing, Request, Response, Stats, TransferId,
+};
 pub use error::Error;
 #[cfg(fuzzing)]
 pub use journal::fuzzing;
@@ -41,5 +44,11 @@ pub use mvcc::{
     Difference, Event, EventKind, Hash, History, KeyRange, KeyValue, LeaseId, Limits, OPERATIONS_MAX, Op, OpResponse,
     Put, PutResponse, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, Range, RangeResponse, Revision, Since, SinceResponse,
     SortBy, Txn, TxnResponse,
+};
+#[cfg(fuzzing)]
+pub use replica::fuzzing as replica_fuzzing;
+pub use replica::{
+    Applied, Body, ChangeSet, Message, Outcome, REQUESTS_MAX, SyncBatch, SyncChange, SyncEvent, SyncKind, SyncOutput,
+    SyncStatus, Syncer,
 };
 pub use watch::{Batch, Watch, WatchResponse, WatcherId};

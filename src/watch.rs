@@ -200,17 +200,22 @@ impl Watchers {
         self.apart.clear();
     }
 
-    /// Goes on over a store that has lost what came after revision `kept`: who was told of more ends, and is told so.
-    pub fn rewind(&mut self, kept: u64) {
-        let told: Vec<WatcherId> =
-            self.watchers.iter().filter(|watcher| watcher.next > kept + 1).map(|watcher| watcher.id).collect();
+    /// Goes on over another store, at revision `newest`, which is the same up to revision `kept`: who was told of more ends,
+    /// and is told so.
+    pub fn rewind(&mut self, kept: u64, newest: u64) {
+        let told: Vec<WatcherId> = self
+            .watchers
+            .iter()
+            .filter(|watcher| watcher.next > kept.saturating_add(1))
+            .map(|watcher| watcher.id)
+            .collect();
         for id in told {
             self.cancel(id);
             self.ended.push(id);
         }
         self.ended = sorted(std::mem::take(&mut self.ended), &|a, b| a.cmp(b));
         for watcher in &mut self.watchers {
-            watcher.pending = (watcher.next <= kept).then_some(watcher.next);
+            watcher.pending = (watcher.next <= newest).then_some(watcher.next);
         }
         let pending = self.watchers.iter().filter(|watcher| watcher.pending.is_some()).map(|watcher| watcher.id);
         self.due = sorted(self.ended.iter().copied().chain(pending).collect(), &|a: &WatcherId, b| a.cmp(b));

@@ -24,6 +24,7 @@ fn of(target: &str) -> Vec<Vec<u8>> {
         "recover_sealed" => recover_sealed(),
         "request" => request(),
         "reads" => reads(),
+        "changes" => changes(),
         "round_trip" => round_trip(),
         _ => unreachable!("a target has seeds"),
     }
@@ -95,6 +96,39 @@ fn reads() -> Vec<Vec<u8>> {
     }
     seeds.push(seeds.concat());
     seeds
+}
+
+/// The story as change sets of one transaction, of three, and of all; sealed anew, and as they are.
+fn changes() -> Vec<Vec<u8>> {
+    let (told, _) = story::engine();
+    let mut early = revkv::Engine::new(story::options());
+    early.start().expect("nothing was stored");
+    for request in story::tell().into_iter().take(8) {
+        early.apply(request, 0).expect("the story is legal");
+    }
+    let mut seeds = Vec::new();
+    for (source, from) in [(&told, told.compact_revision()), (&early, 1)] {
+        for max in [1, 3, 0] {
+            let set = source.changes(from, 0, max).expect("it is kept").bytes;
+            let mut whole = vec![1];
+            Input::push_piece(&mut whole, &set);
+            seeds.extend([sealed_changes(&set), whole]);
+        }
+    }
+    seeds.push(seeds.concat());
+    seeds
+}
+
+/// What the bytes of a change set say, for a target that seals it again.
+fn sealed_changes(set: &[u8]) -> Vec<u8> {
+    let u64_at = |at: usize| u64::from_le_bytes(set[at..at + 8].try_into().expect("eight bytes"));
+    let mut seed = vec![0];
+    [32, 40, 48, 56, 64].into_iter().for_each(|at| Input::push_number(&mut seed, u64_at(at)));
+    seed.push(set[6]);
+    let (leases, records) = set[96..].split_at((u64_at(72) & 0xffff_ffff) as usize);
+    Input::push_piece(&mut seed, leases);
+    Input::push_piece(&mut seed, records);
+    seed
 }
 
 fn round_trip() -> Vec<Vec<u8>> {

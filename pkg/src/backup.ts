@@ -76,7 +76,7 @@ export class StoreBackup implements Backup {
 
   #read(id: number): Uint8Array | undefined {
     const portion = this.#source.core.call((engine) => engine.readBackup(id))
-    if (!portion) this.#source.ended()
+    if (!portion) this.#end(id)
     return portion
   }
 

@@ -203,6 +203,16 @@ export class Engine {
     return this.#given(this.#binding.beginBackup(revision, history))
   }
 
+  /** The transactions after `from`, up to `upTo` (0: all) and `max` at most (0: any number), as a change set. */
+  changes(from: number, upTo: number, max: number): Uint8Array {
+    return this.#given(this.#binding.changes(from, upTo, max))
+  }
+
+  /** Gives the revision. */
+  applyChanges(changes: Uint8Array): number {
+    return new Reader(this.#given(this.#binding.applyChanges(this.#put(changes)))).u64()
+  }
+
   /** The next portion; undefined at the end. */
   readBackup(id: number): Uint8Array | undefined {
     return this.#take(this.#binding.readBackup(id))
@@ -294,5 +304,5 @@ function refusal(bytes: Uint8Array, at: number): RevkvError {
   }
   const [code, message, revision, compactRevision] = [text() as ErrorCode, text(), reader.u64(), reader.u64()]
   if (code === 'COMPACTED') return new RevkvError(code, message, { revision, compactRevision })
-  return new RevkvError(code, message, code === 'FUTURE_REVISION' ? { revision } : {})
+  return new RevkvError(code, message, revision > 0 ? { revision } : {})
 }

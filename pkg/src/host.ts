@@ -209,6 +209,21 @@ export class Host {
     return this.#background(this.#compact(revision))
   }
 
+  /** Gives the revision. */
+  async applyChanges(bytes: Uint8Array): Promise<number> {
+    this.#persist.check(true)
+    const compacted = this.core.call((engine) => engine.compactRevision)
+    const revision = this.core.call((engine) => engine.applyChanges(bytes))
+    this.#changed()
+    const compactRevision = this.core.call((engine) => engine.compactRevision)
+    if (compactRevision > compacted) {
+      this.#hearer.emit('compacted', { revision: compactRevision })
+      this.#compactInBackground()
+    }
+    await this.written(this.durability, undefined)
+    return revision
+  }
+
   async restore(bytes: Uint8Array): Promise<void> {
     await this.#persist.settled()
     this.#persist.check(false)

@@ -3,6 +3,7 @@
 import * as args from './arguments.js'
 import { readBackup, StoreBackup } from './backup.js'
 import { ValueCache } from './cache.js'
+import { checkChangeSet, readChangeSet } from './changes.js'
 import { bytes } from './codecs.js'
 import { asyncDispose } from './dispose.js'
 import { type Form, readChanges, readDifferences, readEntry, readList, readValue } from './entry.js'
@@ -21,6 +22,7 @@ import type {
   Backup,
   BackupOptions,
   Change,
+  ChangeSet,
   DeleteResult,
   Difference,
   Entry,
@@ -288,6 +290,20 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
       const bytes = await readBackup(source)
       await this.#writable.restore(bytes)
     })
+  }
+
+  // Replication.
+
+  changes(from: number, options?: { max?: number }): ChangeSet {
+    return this.#read('changes', (host) => {
+      const max = args.natural(args.options(options, ['max'], 'changes').max, 'max')
+      const wanted = args.integer(from, 'from')
+      return readChangeSet(host.core.call((engine) => engine.changes(wanted, 0, max)))
+    })
+  }
+
+  applyChanges(changes: ChangeSet): Promise<number> {
+    return this.#background('applyChanges', (host) => host.applyChanges(checkChangeSet(changes)))
   }
 
   // Watch.

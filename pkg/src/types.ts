@@ -276,6 +276,23 @@ export interface Store<V = unknown> extends EventTarget, AsyncDisposable {
    * `RESTORED`. Errors: `CORRUPT`, `UNSUPPORTED_FORMAT`.
    */
   restore(source: ReadableStream<Uint8Array> | Uint8Array): Promise<void>
+  /**
+   * The log: the transactions after revision `from`, oldest first and whole, at most `max` (0 or absent: any number) and
+   * about 256 KiB, but at least one. With them travels what became of leases. `to` below the store's revision: there is more.
+   * Errors: `COMPACTED` when some of them are gone, `FUTURE_REVISION` beyond the newest revision.
+   *
+   * @example
+   * await replica.applyChanges(store.changes(replica.revision))
+   */
+  changes(from: number, options?: { max?: number }): ChangeSet
+  /**
+   * Applies another store's log with its own revisions; gives the store's revision. Transactions that are here already are
+   * compared and skipped. A store that nothing was written to becomes a replica; whatever else is written to a replica,
+   * the end of a lease included, makes another history of it. What is refused changes nothing.
+   * Errors: `GAP` (ask for the changes after `revision`), `DIVERGED` and `REVISION_NOT_FOUND` (another history: start from a
+   * backup), `CORRUPT`, `UNSUPPORTED_FORMAT`, `QUOTA_EXCEEDED`.
+   */
+  applyChanges(changes: ChangeSet): Promise<number>
   /** Resolves when everything written so far is durable ("strict" unless given); gives the durable revision. */
   sync(options?: { durability?: 'relaxed' | 'strict'; signal?: AbortSignal }): Promise<number>
 
@@ -731,6 +748,18 @@ export interface Lease extends AsyncDisposable {
   keepAlive(): Promise<number>
   /** Deletes its keys in one revision. Errors: `LEASE_NOT_FOUND`. */
   revoke(): Promise<WriteResult>
+}
+
+/** Committed transactions, from one store to others. It may be kept, sent and applied again. */
+export interface ChangeSet {
+  /** The life of the store they are of; `restore` begins another. 32 hex digits. */
+  readonly incarnation: string
+  /** They go on from this revision... */
+  readonly from: number
+  /** ... and reach to this one; the same when there are none. */
+  readonly to: number
+  /** All of it, with a checksum; the rest is read from it. */
+  readonly bytes: Uint8Array
 }
 
 /** What a store holds and has done. */

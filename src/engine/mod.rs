@@ -4,20 +4,28 @@
 //! [`WatchResponse`]): the engine reads no clock, does no I/O and calls nobody back. A committed transaction is followed,
 //! record by record, by the lessor, the watchers and the journal, in that order.
 
+mod replicated;
 mod stored;
+mod tabs;
+mod transfer;
 
 pub use stored::BackupInfo;
 
 use crate::codec::{BorrowDecode, Encode};
 use crate::error::Error;
-use crate::journal::{Backup, Journal, Note, Recovery};
+use crate::journal::{Incoming, Journal, Note, Recovery, Transfer};
 use crate::lease::{self, LeaseInfo, Lessor};
 use crate::mvcc::{
     Commit, CommitResponse, DeleteRange, DeleteRangeResponse, Difference, Event, Hash, History, KeyRange, KeyValue,
     LeaseId, Leases, Limits, Put, PutResponse, Range, RangeResponse, Since, SinceResponse, Size, Store, Txn,
     TxnResponse,
 };
+use crate::replica::Requests;
 use crate::watch::{Watch, WatchResponse, WatcherId, Watchers};
+
+pub use replicated::Once;
+pub use tabs::{Came, Follower, Leader, Outgoing};
+pub use transfer::TransferId;
 
 /// How an engine is set up.
 #[derive(Debug, Clone, Default)]
@@ -149,9 +157,18 @@ pub struct Engine {
     /// From the start on, if anything is stored.
     journal: Option<Journal>,
     durable: u64,
-    /// Those that are being read out, by their numbers, ascending. Nothing is removed from the store meanwhile.
-    backups: Vec<(u32, Backup)>,
-    backups_begun: u32,
+    /// It led, and what was not stored then may not be what the next leader has.
+    is_doubtful: bool,
+    /// The compact revision of the batch that was taken last, and of the one that was confirmed.
+    taken_compacted: u64,
+    durable_compacted: u64,
+    /// Which requests of other tabs were applied.
+    requests: Requests,
+    /// Snapshots that are being given, and the number of all that ever were.
+    transfers: Vec<(TransferId, Transfer)>,
+    transferred: u32,
+    /// A snapshot that is being taken.
+    incoming: Incoming,
 }
 
 impl Engine {
@@ -166,8 +183,13 @@ impl Engine {
             recovery: Recovery::default(),
             journal: None,
             durable: 0,
-            backups: Vec::new(),
-            backups_begun: 0,
+            is_doubtful: false,
+            taken_compacted: 0,
+            durable_compacted: 0,
+            requests: Requests::default(),
+            transfers: Vec::new(),
+            transferred: 0,
+            incoming: Incoming::default(),
         }
     }
 
@@ -183,7 +205,7 @@ impl Engine {
 
     /// Every revision up to here has been confirmed as written. Without a medium that is the newest.
     pub fn durable_revision(&self) -> u64 {
-        if self.journal.is_some() { self.durable } else { self.store.current() }
+        if self.journal.is_some() || self.is_doubtful { self.durable } else { self.store.current() }
     }
 
     /// The number of this opening of the storage, growing with each. 0 without a medium.
@@ -298,10 +320,10 @@ impl Engine {
         }
     }
 
-    /// Takes one bounded step in removing what a compaction has made unreachable. `true`: there is more to do. While a backup
-    /// is being read out, nothing is: go on when it has ended.
+    /// Takes one bounded step in removing what a compaction has made unreachable. `true`: there is more to do. None is
+    /// taken while a snapshot is being given.
     pub fn compact_step(&mut self) -> bool {
-        if !self.store.is_compacting() || !self.backups.is_empty() {
+        if !self.store.is_compacting() || !self.transfers.is_empty() {
             return false;
         }
         let more = self.store.compact_step();
@@ -396,13 +418,18 @@ impl Engine {
     fn write<R>(&mut self, body: impl FnOnce(&mut Store, &dyn Leases) -> Result<R, Error>) -> Result<R, Error> {
         let from = self.store.current() + 1;
         let result = body(&mut self.store, &self.lessor)?;
+        self.follow(from);
+        Ok(result)
+    }
+
+    /// Lets everybody follow what has been committed from this revision on.
+    fn follow(&mut self, from: u64) {
         for record in self.store.records_from(from) {
-            if !self.lessor.is_empty() {
+            if !self.lessor.is_empty() || record.lease != LeaseId::NONE {
                 self.lessor.follow(&record, self.store.lease_before(&record));
             }
             self.watchers.follow(&record);
         }
-        Ok(result)
     }
 
     fn compact(&mut self, revision: u64) -> Result<Response, Error> {
@@ -427,13 +454,13 @@ impl Engine {
 
     fn set_lease(&mut self, id: LeaseId, ttl_seconds: u64, now_ms: u64) {
         let deadline_ms = lease::deadline(ttl_seconds, now_ms);
-        self.lessor.set(id, ttl_seconds, deadline_ms);
+        self.lessor.set(id, ttl_seconds, deadline_ms, self.store.current());
         self.note(&Note::Lease { id, ttl_seconds, deadline_ms });
     }
 
     /// Lets the lessor know the time; what it moves for that is stored.
     fn tell(&mut self, now_ms: u64) {
-        for (id, ttl_seconds, deadline_ms) in self.lessor.tell(now_ms) {
+        for (id, ttl_seconds, deadline_ms) in self.lessor.tell(now_ms, self.store.current()) {
             self.note(&Note::Lease { id, ttl_seconds, deadline_ms });
         }
     }
@@ -442,7 +469,7 @@ impl Engine {
     fn revoke(&mut self, id: LeaseId) -> Result<Response, Error> {
         let keys = self.lessor.keys(id)?;
         let revision = self.write(|store, _| Ok(store.delete_keys(keys.iter().map(|key| &**key))))?;
-        self.lessor.remove(id);
+        self.lessor.remove(id, revision);
         self.note(&Note::LeaseGone { id });
         Ok(Response::LeaseRevoke { revision })
     }

@@ -3,9 +3,10 @@
 use super::{Engine, EngineOptions};
 use crate::codec::Encode;
 use crate::error::Error;
-use crate::journal::{BLOB_BYTES_MIN, Backup, Journal, Loss, Note, Ready, Restore, restore_backup};
+use crate::journal::{BLOB_BYTES_MIN, Journal, Loss, Note, Ready, Restore, Transfer, restore_backup};
 use crate::lease::Lessor;
 use crate::mvcc::{LeaseId, Record, Store};
+use crate::replica::Requests;
 
 /// A backup that was begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode)]
@@ -38,11 +39,11 @@ impl Engine {
             return Err(Error::InvalidArgument("the medium's blobs are too small for the journal"));
         }
         let Self { store, lessor, .. } = self;
-        let recovered = std::mem::take(&mut self.recovery).finish(&mut Restoring::new(store, lessor))?;
-        for (key, lease) in self.store.leased() {
-            self.lessor.attach(key, lease);
-        }
-        self.durable = self.store.current();
+        let mut restoring = Restoring::new(store, lessor);
+        let recovered = std::mem::take(&mut self.recovery).finish(&mut restoring)?;
+        self.requests = restoring.requests;
+        attach(&self.store, &mut self.lessor);
+        self.set_durable(self.store.current(), self.store.compacted());
         self.journal = (blob_bytes_max > 0).then(|| Journal::new(recovered, incarnation, blob_bytes_max));
         Ok(())
     }
@@ -54,72 +55,47 @@ impl Engine {
         let Self { store, lessor, .. } = self;
         let mut restoring = Restoring { salvages: true, ..Restoring::new(store, lessor) };
         let losses = std::mem::take(&mut self.recovery).salvage(&mut restoring);
-        for (key, lease) in self.store.leased() {
-            self.lessor.attach(key, lease);
-        }
+        attach(&self.store, &mut self.lessor);
         losses
     }
 
     /// What to write: all that was committed since the last call, and at most one step of rewriting what is stored, as one
     /// batch. Call it until it gives nothing.
     pub fn take_ready(&mut self) -> Option<Ready> {
-        let Self { store, lessor, journal, .. } = self;
-        journal.as_mut()?.take_ready(store, notes(store, lessor))
+        self.taken_compacted = self.store.compacted();
+        let Self { store, lessor, requests, journal, .. } = self;
+        journal.as_mut()?.take_ready(store, notes(store, lessor, requests))
     }
 
-    /// Everything as it is at a revision (0: now), with all that is kept of its history or only what is seen there, in
-    /// bytes that [`Engine::restore`] takes. Leases are those there are now.
+    /// Everything as it is at a revision (0: now), with all that is kept of its history or only what a compaction there
+    /// keeps, in bytes that [`Engine::restore`] takes. Leases are those there are now.
     ///
     /// # Errors
     /// `COMPACTED`, `FUTURE_REVISION`.
-    pub fn backup(&mut self, revision: u64, history: bool) -> Result<Vec<u8>, Error> {
-        let BackupInfo { id, size, .. } = self.begin_backup(revision, history)?;
-        let mut bytes = Vec::with_capacity(size);
-        while let Some(chunk) = self.read_backup(id)? {
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(bytes)
+    pub fn backup(&self, revision: u64, history: bool) -> Result<Vec<u8>, Error> {
+        let mut transfer = self.transfer(revision, history)?;
+        Ok(std::iter::from_fn(|| transfer.next_chunk(&self.store)).flatten().collect())
     }
 
-    /// Begins a backup that is read out in portions by [`Engine::read_backup`], while the store is written to. Until it is
-    /// read to its end, or ended, compaction removes nothing.
+    /// Begins a backup that is read out by [`Engine::transfer_chunk`] until it is ended by [`Engine::end_transfer`], while
+    /// the store is written to.
     ///
     /// # Errors
     /// `COMPACTED`, `FUTURE_REVISION`.
     pub fn begin_backup(&mut self, revision: u64, history: bool) -> Result<BackupInfo, Error> {
+        let transfer = self.transfer(revision, history)?;
+        let (size, revision) = (transfer.size(&self.store), transfer.revision());
+        Ok(BackupInfo { id: self.add_transfer(transfer).0, size, revision })
+    }
+
+    pub(super) fn transfer(&self, revision: u64, history: bool) -> Result<Transfer, Error> {
         let Self { store, lessor, .. } = self;
-        let readable = if history { store.unpinned(revision)? } else { store.readable(revision)? };
-        let incarnation = self.journal.as_ref().map_or(self.options.incarnation, Journal::incarnation);
-        let backup = if history {
-            Backup::begin(incarnation, store, readable, store.kept_history(), notes(store, lessor))
-        } else {
-            let compacted = [Note::Compact { revision: readable }, Note::Removed { revision: readable }].into_iter();
-            let notes = compacted.chain(lessor.iter().map(lease_note));
-            Backup::begin(incarnation, store, readable, store.kept_at(readable), notes)
+        // Only what is seen at a revision is what a compaction there keeps.
+        let (revision, compacted) = match history {
+            true => (store.unpinned(revision)?, store.compacted()),
+            false => store.readable(revision).map(|revision| (revision, revision))?,
         };
-        self.backups_begun += 1;
-        let info = BackupInfo { id: self.backups_begun, size: backup.size(), revision: readable };
-        self.backups.push((info.id, backup));
-        Ok(info)
-    }
-
-    /// The next portion of a backup; nothing at its end, which ends it.
-    ///
-    /// # Errors
-    /// `RESTORED` if the content has been replaced since it was begun.
-    pub fn read_backup(&mut self, id: u32) -> Result<Option<Vec<u8>>, Error> {
-        let place = self.backups.binary_search_by_key(&id, |(id, _)| *id).map_err(|_| Error::Restored)?;
-        let portion = self.backups[place].1.next_blobs(&self.store);
-        if portion.is_none() {
-            self.backups.remove(place);
-        }
-        Ok(portion.map(|blobs| blobs.into_iter().flat_map(|blob| blob.bytes).collect()))
-    }
-
-    /// Ends a backup before its end. `false`: there is none of this number.
-    pub fn end_backup(&mut self, id: u32) -> bool {
-        let place = self.backups.binary_search_by_key(&id, |(id, _)| *id);
-        place.map(|place| self.backups.remove(place)).is_ok()
+        Ok(Transfer::new(self.incarnation(), revision, compacted, lessor.iter().map(lease_note)))
     }
 
     /// Replaces everything by a backup, which begins another life of the store under this name: 16 random bytes. The whole
@@ -131,13 +107,12 @@ impl Engine {
     pub fn restore(&mut self, backup: &[u8], incarnation: [u8; 16]) -> Result<(), Error> {
         let (mut store, mut lessor) = (Store::new(self.options.limits), Lessor::default());
         restore_backup(backup, &mut Restoring::new(&mut store, &mut lessor))?;
-        for (key, lease) in store.leased() {
-            lessor.attach(key, lease);
-        }
+        attach(&store, &mut lessor);
         (self.store, self.lessor) = (store, lessor);
-        self.backups.clear();
+        self.transfers.clear();
+        self.requests = Requests::default();
         self.watchers.end_all();
-        self.durable = 0;
+        self.set_durable(0, 0);
         self.renew(incarnation);
         Ok(())
     }
@@ -173,10 +148,11 @@ impl Engine {
         if let Some(journal) = &mut self.journal {
             journal.spare();
         }
-        self.store.skip_to(revision);
-        self.backups.clear();
-        self.watchers.rewind(kept);
-        self.durable = kept;
+        self.requests = found.requests;
+        self.transfers.clear();
+        self.skip_to(revision);
+        self.watchers.rewind(kept, kept);
+        self.set_durable(kept, self.store.compacted());
         Ok(())
     }
 
@@ -184,6 +160,7 @@ impl Engine {
     /// names two contents.
     pub fn skip_to(&mut self, revision: u64) {
         self.store.skip_to(revision);
+        self.lessor.begin(self.store.current());
     }
 
     /// Begins another life of the store under this name (16 random bytes), where revisions may have been given twice
@@ -201,25 +178,42 @@ impl Engine {
     /// The host confirms that a [`Ready`] is written.
     pub fn persisted(&mut self, through: u64) {
         self.durable = self.durable.max(through);
+        self.durable_compacted = self.taken_compacted;
+    }
+
+    pub(super) fn set_durable(&mut self, revision: u64, compacted: u64) {
+        (self.durable, self.durable_compacted) = (revision, compacted);
     }
 }
 
+/// Begins to follow a store that was read: attaches each of its keys to its lease.
+pub(super) fn attach(store: &Store, lessor: &mut Lessor) {
+    store.leased().for_each(|(key, lease)| lessor.attach(key, lease));
+    lessor.begin(store.current());
+}
+
 /// Every note that still means something, but for the dead.
-fn notes<'e>(store: &Store, lessor: &'e Lessor) -> impl Iterator<Item = Note<'static>> + use<'e> {
+fn notes<'e>(
+    store: &Store,
+    lessor: &'e Lessor,
+    requests: &'e Requests,
+) -> impl Iterator<Item = Note<'static>> + use<'e> {
     let revision = store.compacted();
     let compacted = (revision > 0).then_some(Note::Compact { revision });
     let removed = store.is_removed().then_some(Note::Removed { revision });
-    compacted.into_iter().chain(removed).chain(lessor.iter().map(lease_note))
+    let applied = requests.iter().map(|(client, number, revision)| Note::Applied { client, number, revision });
+    compacted.into_iter().chain(removed).chain(lessor.iter().map(lease_note)).chain(applied)
 }
 
-fn lease_note((id, ttl_seconds, deadline_ms): (LeaseId, u64, u64)) -> Note<'static> {
+pub(super) fn lease_note((id, ttl_seconds, deadline_ms): (LeaseId, u64, u64)) -> Note<'static> {
     Note::Lease { id, ttl_seconds, deadline_ms }
 }
 
 /// Puts store and lessor back to what the journal tells.
-struct Restoring<'e> {
+pub(super) struct Restoring<'e> {
     store: &'e mut Store,
     lessor: &'e mut Lessor,
+    requests: Requests,
     compacted: u64,
     removed: u64,
     /// What comes before a record may be lost.
@@ -227,8 +221,8 @@ struct Restoring<'e> {
 }
 
 impl<'e> Restoring<'e> {
-    fn new(store: &'e mut Store, lessor: &'e mut Lessor) -> Self {
-        Self { store, lessor, compacted: 0, removed: 0, salvages: false }
+    pub fn new(store: &'e mut Store, lessor: &'e mut Lessor) -> Self {
+        Self { store, lessor, requests: Requests::default(), compacted: 0, removed: 0, salvages: false }
     }
 }
 
@@ -238,7 +232,8 @@ impl Restore for Restoring<'_> {
             Note::Compact { revision } => self.compacted = self.compacted.max(revision),
             Note::Removed { revision } => self.removed = self.removed.max(revision),
             Note::Lease { id, ttl_seconds, deadline_ms } => self.lessor.restore(id, ttl_seconds, deadline_ms)?,
-            Note::LeaseGone { id } => self.lessor.remove(id),
+            Note::LeaseGone { id } => self.lessor.remove(id, 0),
+            Note::Applied { client, number, revision } => self.requests.note(client, number, revision),
             Note::Dead { .. } => {}
         }
         Ok(())

@@ -23,16 +23,18 @@ mod recovery;
 mod salvage;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod sealed;
+mod transfer;
 
 use crate::codec::{self, Encode};
 use crate::mvcc::{Revision, Store};
 
-pub(crate) use backup::{Backup, restore_backup};
+pub(crate) use backup::restore_backup;
 use blob::{HEADER_BYTES, Header, Stream, TAIL_OWN, blob_id};
 pub(crate) use note::Note;
 use pieces::{Piece, Pieces, SMALL_PIECES_MAX};
 pub(crate) use recovery::{Recovered, Recovery, Restore};
 pub use salvage::Loss;
+pub(crate) use transfer::{Incoming, Transfer};
 
 /// The smallest blob size that leaves room for a useful piece of an entry.
 pub(crate) const BLOB_BYTES_MIN: usize = HEADER_BYTES + 256;
@@ -121,15 +123,17 @@ impl Journal {
     /// a writer of a new epoch. Another life of the store begins where `incarnation` says so.
     pub fn anew(&self, found: &Recovered, incarnation: Option<[u8; 16]>) -> Self {
         let stored = |pieces: &Pieces| pieces.iter().flat_map(|piece| piece.blobs.clone()).collect::<Vec<u64>>();
+        let replaced = [stored(&found.records), stored(&found.notes)].concat();
         let start = Recovered {
             incarnation: incarnation.or(Some(self.incarnation)),
             epoch: self.epoch.max(found.epoch),
             sequence: self.sequence.max(found.sequence),
             ..Recovered::default()
         };
-        let replaced = [stored(&found.records), stored(&found.notes)].concat();
+        // Another life may begin before the last one was written: what that one was to replace is still there.
+        let kept = if incarnation.is_some() { &self.replaced[..] } else { &[] };
         Self {
-            replaced,
+            replaced: [kept, &replaced].concat(),
             anew: true,
             former: [&self.former[..], &[self.incarnation]].concat(),
             ..Self::new(start, self.incarnation, self.blob_bytes_max)

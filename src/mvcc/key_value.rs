@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::revision::Revision;
+use super::revision::{REVISION_MAX, Revision};
 use crate::codec::{BorrowDecode, Encode};
 
 /// A lease's id. 0 is no lease.
@@ -77,6 +77,21 @@ impl<'a> Record<'a> {
 
     pub fn is_tombstone(&self) -> bool {
         self.version == 0
+    }
+
+    /// Refuses what no put and no delete writes, whatever was there before.
+    pub fn validate(&self) -> Result<(), &'static str> {
+        let Self { revision, key, create_revision, version, .. } = *self;
+        if key.is_empty() || create_revision > revision.main || revision.sub == u32::MAX {
+            return Err("a record says what no put or delete does");
+        }
+        if self.is_tombstone() && *self != Record::tombstone(revision, key) {
+            return Err("a delete has a value, or what only a put has");
+        }
+        if version > REVISION_MAX || revision.main > REVISION_MAX {
+            return Err("a record has a number larger than the revisions there are");
+        }
+        Ok(())
     }
 
     pub fn key_value(&self) -> KeyValue<'a> {

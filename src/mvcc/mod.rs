@@ -17,6 +17,7 @@ mod key_value;
 mod limits;
 mod overlap;
 mod range;
+mod replicate;
 mod revision;
 mod revision_tree;
 mod store;
@@ -35,7 +36,7 @@ pub use revision::Revision;
 pub use txn::{DeleteRange, DeleteRangeResponse, Op, OpResponse, Put, PutResponse, Txn, TxnResponse};
 
 pub(crate) use key_value::Record;
-pub(crate) use store::{Kept, Size, Store};
+pub(crate) use store::{Size, Store};
 pub(crate) use txn::Leases;
 #[cfg(test)]
 pub(crate) use txn::WriteTxn;

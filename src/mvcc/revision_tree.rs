@@ -113,11 +113,6 @@ impl RevisionTree {
         self.leaves[place.leaf as usize].record(place.offset)
     }
 
-    /// The packed record at this place.
-    pub fn packed(&self, place: Place) -> &[u8] {
-        self.leaves[place.leaf as usize].packed(place.offset)
-    }
-
     /// Brings the record at this place near: its head, and where its value is likely to begin.
     pub fn touch(&self, place: Place) {
         let bytes = &self.leaves[place.leaf as usize].bytes;
@@ -128,13 +123,6 @@ impl RevisionTree {
     /// The records from `from` on, ascending.
     pub fn iter_from(&self, from: Revision) -> impl Iterator<Item = Record<'_>> {
         self.leaves_from(from).flat_map(move |leaf| leaf.iter_from(from))
-    }
-
-    /// The records behind `after`, up to `to`, ascending.
-    pub fn iter_within(&self, after: Revision, to: Revision) -> impl Iterator<Item = Record<'_>> {
-        let from = Revision { sub: after.sub.saturating_add(1), ..after };
-        let records = self.iter_from(from).skip_while(move |record| record.revision <= after);
-        records.take_while(move |record| record.revision <= to)
     }
 
     /// The packed records behind `after`, up to `to`, ascending.
@@ -301,12 +289,6 @@ impl Leaf {
 
     fn iter_from(&self, from: Revision) -> impl Iterator<Item = Record<'_>> {
         self.starts[self.place_of(from)..].iter().map(|start| self.record(*start))
-    }
-
-    fn packed(&self, start: u16) -> &[u8] {
-        let next = self.starts.partition_point(|other| *other <= start);
-        let end = self.starts.get(next).map_or(self.bytes.len(), |end| usize::from(*end));
-        &self.bytes[usize::from(start)..end]
     }
 
     fn packed_from(&self, from: Revision) -> impl Iterator<Item = (Revision, &[u8])> {

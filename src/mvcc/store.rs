@@ -5,9 +5,10 @@ use super::compaction::Compaction;
 use super::index::{CHANGE_BYTES, Index, KEY_BYTES};
 use super::key_value::{KeyValue, LeaseId, Record};
 use super::limits::{Answer, Limits};
-use super::range::{KeyRange, Range, RangeResponse, sorted};
-use super::revision::{REVISION_MAX, Revision};
+use super::range::{KeyRange, Range, RangeResponse};
+use super::revision::Revision;
 use super::revision_tree::{RevisionTree, record_bytes};
+use crate::codec;
 use crate::error::Error;
 
 /// How much a store holds.
@@ -16,15 +17,6 @@ pub(crate) struct Size {
     pub keys: usize,
     pub revisions: usize,
     pub bytes: usize,
-}
-
-/// Which records a backup takes.
-#[derive(Debug, Clone)]
-pub(crate) enum Kept {
-    /// Those that a compaction keeps.
-    History { compacted: u64 },
-    /// Those of these changes, ascending.
-    Moment(Vec<Change>),
 }
 
 /// All keys at all revisions from the compact revision on.
@@ -103,10 +95,10 @@ impl Store {
 
     /// Whether a compaction, finished or not, keeps this record.
     pub fn keeps(&self, record: &Record<'_>) -> bool {
-        self.keeps_since(self.compacted, record)
+        self.keeps_at(record, self.compacted)
     }
 
-    fn keeps_since(&self, compacted: u64, record: &Record<'_>) -> bool {
+    fn keeps_at(&self, record: &Record<'_>, compacted: u64) -> bool {
         let main = record.revision.main;
         let listed = || {
             self.index.get(record.key).is_some_and(|index| {
@@ -191,7 +183,7 @@ impl Store {
         }
     }
 
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.index.bytes() + self.tree.bytes()
     }
 
@@ -234,17 +226,9 @@ impl Store {
         if self.tree.newest().is_some_and(|newest| newest >= record.revision) {
             return Err("a record is not above the one before it");
         }
-        let Record { key, revision, create_revision, version, .. } = *record;
-        if key.is_empty() || create_revision > revision.main || revision.sub == u32::MAX {
-            return Err("a record says what no put or delete does");
-        }
+        record.validate()?;
+        let Record { key, revision, .. } = *record;
         let tombstone = record.is_tombstone();
-        if tombstone && *record != Record::tombstone(revision, key) {
-            return Err("a delete has a value, or what only a put has");
-        }
-        if version > REVISION_MAX || revision.main > REVISION_MAX {
-            return Err("a record has a number larger than the revisions there are");
-        }
         // Below, what lay between two deletes may have been forgotten, and a snapshot have kept them.
         if tombstone && revision.main > compacted && self.index.get(key).is_some_and(|index| !index.is_alive()) {
             return Err("a key is deleted twice");
@@ -278,38 +262,19 @@ impl Store {
         self.tree.packed_within(after, to)
     }
 
-    /// What is kept of the history up to a revision known to be readable, as a compaction at the present compact revision
-    /// leaves it.
-    pub fn kept_history(&self) -> Kept {
-        Kept::History { compacted: self.compacted }
-    }
-
-    /// What a read at a revision known to be readable sees.
-    pub fn kept_at(&self, main: u64) -> Kept {
-        let seen: Vec<Change> = self.index.range(KeyRange::ALL, main).map(|(_, change)| change).collect();
-        Kept::Moment(sorted(seen, &|a, b| a.cmp(b)))
-    }
-
-    /// The packed records of `kept` behind revision `after`, up to `to`, ascending. None of them may have been removed since
-    /// `kept` was made.
-    pub fn packed_of<'s>(
-        &'s self,
-        kept: &'s Kept,
+    /// The same of the records that a compaction at `compacted` keeps, finished or not; nothing else has been removed.
+    pub fn packed_kept(
+        &self,
         after: Revision,
         to: Revision,
-    ) -> Box<dyn Iterator<Item = (Revision, &'s [u8])> + 's> {
-        match kept {
-            Kept::History { compacted } => {
-                let keeps = |record: &Record<'_>| self.keeps_since(*compacted, record);
-                let records = self.tree.iter_within(after, to).zip(self.tree.packed_within(after, to));
-                Box::new(records.filter(move |(record, _)| keeps(record)).map(|(_, packed)| packed))
-            }
-            Kept::Moment(changes) => {
-                let place = |revision| changes.partition_point(|change| change.revision() <= revision);
-                let within = changes[place(after)..place(to)].iter();
-                Box::new(within.map(|change| (change.revision(), self.tree.packed(change.place()))))
-            }
-        }
+        compacted: u64,
+    ) -> impl Iterator<Item = (Revision, &[u8])> {
+        let keeps = move |packed: &[u8]| {
+            let record = codec::unpack_prefix::<Record<'_>>(packed);
+            record.is_ok_and(|(record, _)| self.keeps_at(&record, compacted))
+        };
+        let packed = self.tree.packed_within(after, to);
+        packed.filter(move |(revision, packed)| revision.main > compacted || keeps(packed))
     }
 
     /// What compaction has forgotten since the last call: records, ascending in each pass, and their packed bytes.

@@ -261,6 +261,17 @@ impl Store {
         result
     }
 
+    /// Takes back every change above the current revision, newest first.
+    pub(super) fn take_back(&mut self) {
+        let Self { tree, index, current, .. } = self;
+        while tree.newest().is_some_and(|newest| newest.main > *current) {
+            let place = tree.newest_place().expect("there is a newest record");
+            let key = tree.record(place).key.to_vec();
+            tree.pop(place);
+            index.pop(&key);
+        }
+    }
+
     fn check_room_of(&self, txn: &Txn<'_>, path: &Path) -> Result<(), Error> {
         if self.limits.bytes_max == 0 {
             return Ok(());
@@ -320,15 +331,9 @@ impl<'s> WriteTxn<'s> {
         self.store.current
     }
 
-    /// Takes every change back, newest first.
+    /// Takes every change back.
     pub fn rollback(self) {
-        let Store { tree, index, .. } = self.store;
-        while tree.newest().is_some_and(|newest| newest.main == self.next.main) {
-            let place = tree.newest_place().expect("there is a newest record");
-            let key = tree.record(place).key.to_vec();
-            tree.pop(place);
-            index.pop(&key);
-        }
+        self.store.take_back();
     }
 
     /// The revision that an operation sees and answers: the one to come as soon as something has changed.

@@ -40,7 +40,7 @@ pub(super) fn incarnation(bytes: &[u8]) -> Result<[u8; 16], Error> {
 pub(super) struct Refusal {
     code: &'static str,
     message: String,
-    /// The revision asked for and the compact revision, where the refusal is about them; or 0.
+    /// The revision that the refusal is about, and the compact revision; or 0.
     revision: u64,
     compacted: u64,
 }
@@ -49,7 +49,10 @@ impl Refusal {
     pub fn of(error: &Error) -> Self {
         let (revision, compacted) = match *error {
             Error::Compacted { requested, compacted } => (requested, compacted),
-            Error::FutureRevision { requested, .. } => (requested, 0),
+            Error::FutureRevision { requested: at, .. }
+            | Error::Gap { expected: at, .. }
+            | Error::Diverged { revision: at, .. }
+            | Error::RevisionNotFound { revision: at } => (at, 0),
             _ => (0, 0),
         };
         Self { code: error.code(), message: error.to_string(), revision, compacted }

@@ -10,7 +10,7 @@ mod convert;
 
 use wasm_bindgen::prelude::*;
 
-use crate::engine;
+use crate::engine::{self, TransferId};
 use crate::mvcc::{KeyRange, LeaseId, Limits};
 use crate::watch::WatcherId;
 use answer::Answer;
@@ -167,6 +167,21 @@ impl Engine {
         self.answer.give(applied)
     }
 
+    /// The transactions after `from`, up to `upTo` (0: all) and `max` at most (0: any number), as a change set.
+    pub fn changes(&mut self, from: f64, #[wasm_bindgen(js_name = upTo)] up_to: f64, max: f64) -> *const u8 {
+        let numbers = number(from).and_then(|from| Ok((from, number(up_to)?, number(max)?)));
+        let changes = numbers.and_then(|(from, up_to, max)| self.engine.changes(from, up_to, max));
+        self.answer.give_bytes(changes.as_ref().map(|changes| Some(&changes.bytes[..])))
+    }
+
+    /// Applies a change set; gives the store's revision. What is refused has changed nothing.
+    #[wasm_bindgen(js_name = applyChanges)]
+    pub fn apply_changes(&mut self, length: usize) -> *const u8 {
+        let applied = self.engine.apply_changes(&self.area[..length]);
+        self.post();
+        self.answer.give(applied.map(|applied| applied.revision))
+    }
+
     /// Begins a `Watch`; gives the watcher's id.
     pub fn watch(&mut self, length: usize) -> *const u8 {
         let begun = decode(&self.area[..length]).and_then(|watch| self.engine.watch(&watch));
@@ -249,13 +264,14 @@ impl Engine {
     /// The next portion of a backup: bytes that all together are what `restore` takes.
     #[wasm_bindgen(js_name = readBackup)]
     pub fn read_backup(&mut self, id: u32) -> *const u8 {
-        self.answer.give_bytes(self.engine.read_backup(id).as_ref().map(|portion| portion.as_deref()))
+        let portion = self.engine.transfer_chunk(TransferId(id));
+        self.answer.give_bytes(portion.as_ref().map(|portion| portion.as_deref()))
     }
 
-    /// Ends a backup before its end.
+    /// Ends a backup, whatever has been read of it.
     #[wasm_bindgen(js_name = endBackup)]
     pub fn end_backup(&mut self, id: u32) -> bool {
-        self.engine.end_backup(id)
+        self.engine.end_transfer(TransferId(id))
     }
 
     /// Replaces everything by a backup: 16 random bytes that name the new life of the store, and the backup's.

@@ -15,6 +15,7 @@
 //!   a watcher says how far it is complete.
 
 mod backup;
+mod changes;
 mod commits;
 mod compaction;
 mod golden;
@@ -28,5 +29,6 @@ mod restart;
 mod revisions;
 mod salvage;
 mod script;
+mod transfer;
 mod txns;
 mod watches;

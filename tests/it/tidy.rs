@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 const LINES_MAX: usize = 600;
 
 /// Who may name whom: a room names those in rows below its own, never a sibling in its row.
-const ROWS: [&[&str]; 6] = [&["wasm"], &["engine"], &["journal", "watch", "lease"], &["mvcc"], &["codec"], &["error"]];
+const ROWS: [&[&str]; 6] =
+    [&["wasm"], &["engine"], &["journal", "watch", "lease", "replica"], &["mvcc"], &["codec"], &["error"]];
 
 struct Source {
     path: PathBuf,

@@ -168,7 +168,7 @@ impl Copy {
     /// Builds the tests; gives their programs, to be run one by one: a program of our own can be stopped, one that cargo
     /// runs would go on.
     fn build(&self) -> Result<Vec<PathBuf>> {
-        let tests = ["-p", "revkv", "--lib", "--test", "it", "--no-run"];
+        let tests = ["-p", "revkv", "--lib", "--test", "it", "--test", "replication", "--no-run"];
         let build = cmd!(self.shell, "cargo test --quiet {tests...} --message-format=json-render-diagnostics").quiet();
         let messages = build.read()?;
         let programs = messages.lines().filter_map(|line| line.split_once(r#""executable":""#)?.1.split('"').next());

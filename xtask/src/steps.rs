@@ -193,7 +193,7 @@ fn rust_tests(project: &Project) -> Result<Outcome> {
         let all = "not binary(sim)";
         cmd!(project.shell, "cargo nextest run --workspace --no-fail-fast -E {all}").run()?;
     } else {
-        let all = ["--lib", "--bins", "--benches", "--test", "it"];
+        let all = ["--lib", "--bins", "--benches", "--test", "it", "--test", "replication"];
         cmd!(project.shell, "cargo test --workspace --no-fail-fast {all...}").run()?;
     }
     cmd!(project.shell, "cargo test --workspace --doc").run()?;

@@ -80,7 +80,7 @@ fn nothing_is_left_of_nothing() {
 fn what_is_left_can_be_backed_up() {
     let store = store();
     let victim = store.blobs.keys().nth(3).expect("more than three").clone();
-    let (mut engine, _, _) = salvaged(store.blobs.iter().filter(|(id, _)| **id != victim));
+    let (engine, _, _) = salvaged(store.blobs.iter().filter(|(id, _)| **id != victim));
     let mut kept = Store::new();
     kept.engine.restore(&engine.backup(0, true).expect("now"), [9; 16]).expect("a whole backup");
     kept.flush();

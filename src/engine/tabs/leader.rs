@@ -1,0 +1,281 @@
+//! The tab that leads: what it tells its followers, and what it writes for them.
+
+use std::collections::VecDeque;
+
+use super::{Came, GONE_MS, Outgoing, PROGRESS_MS};
+use crate::codec;
+use crate::engine::{Engine, Once, Request, TransferId};
+use crate::error::Error;
+use crate::replica::{Body, Message, REQUESTS_MAX};
+
+/// The tab that leads.
+#[derive(Debug, Clone)]
+pub struct Leader {
+    id: u64,
+    followers: Vec<Followed>,
+    told_ms: u64,
+    /// The hash that was told last, and what it is of.
+    hash: (u64, u64, u32),
+    dropped: u64,
+}
+
+/// A follower, as its leader knows it.
+#[derive(Debug, Clone)]
+struct Followed {
+    id: u64,
+    heard_ms: u64,
+    /// It has all up to here...
+    revision: u64,
+    /// ... and waits for more.
+    waits: bool,
+    /// Leases may have changed since it was told.
+    leases_due: bool,
+    transfer: Option<Given>,
+    /// The newest request that was refused: it does not count as applied, and is not to be applied later.
+    refused: u64,
+    /// Answers that wait until their revision is stored, and after that for the next request.
+    answers: VecDeque<Answered>,
+}
+
+#[derive(Debug, Clone)]
+struct Given {
+    id: TransferId,
+    index: u32,
+    chunk: Vec<u8>,
+}
+
+#[derive(Debug, Clone)]
+struct Answered {
+    number: u64,
+    revision: u64,
+    outcome: Came,
+    is_sent: bool,
+}
+
+impl Leader {
+    /// This tab leads from now on, with an engine that was recovered from the storage and has claimed it. Gives what to
+    /// tell the others.
+    pub fn new(id: u64, engine: &Engine) -> (Self, Vec<Outgoing>) {
+        let leader = Self { id, followers: Vec::new(), told_ms: 0, hash: (0, 0, 0), dropped: 0 };
+        let lead = leader.message(engine, 0, Body::Lead);
+        (leader, vec![lead])
+    }
+
+    /// The followers heard of lately.
+    pub fn followers(&self) -> usize {
+        self.followers.len()
+    }
+
+    /// Messages that were none, of another epoch, or of no use.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Takes a message. A message of a larger epoch says that this tab does not lead any more: `NOT_LEADER`.
+    ///
+    /// # Errors
+    /// `NOT_LEADER`: stop writing, and follow.
+    pub fn handle(&mut self, engine: &mut Engine, bytes: &[u8], now_ms: u64) -> Result<Vec<Outgoing>, Error> {
+        let Some(message) = Message::read(bytes).filter(|message| message.to == 0 || message.to == self.id) else {
+            self.dropped += 1;
+            return Ok(Vec::new());
+        };
+        if message.epoch > engine.epoch() {
+            return Err(Error::NotLeader);
+        }
+        let is_late = message.epoch < engine.epoch();
+        if is_late && !matches!(message.body, Body::Follow { .. } | Body::Request { .. }) {
+            self.dropped += 1;
+            return Ok(Vec::new());
+        }
+        let place = self.place_of(message.from, now_ms);
+        if is_late {
+            // Whatever it asked of a leader before, it will ask of this one.
+            return Ok(vec![self.message(engine, message.from, Body::Lead)]);
+        }
+        let is_same = message.incarnation == engine.incarnation();
+        let given = match message.body {
+            Body::Follow { revision, anew } => self.follow(place, engine, revision, anew || !is_same),
+            Body::Next { transfer, index } => self.next_chunk(place, engine, transfer, index),
+            Body::Request { number, oldest, request } => {
+                self.request(place, engine, number, oldest, request, now_ms);
+                None
+            }
+            _ => {
+                self.dropped += 1;
+                None
+            }
+        };
+        let mut outgoing: Vec<Outgoing> = given.into_iter().collect();
+        outgoing.append(&mut self.advance(engine));
+        Ok(outgoing)
+    }
+
+    /// To be called when more is stored: tells it to those who wait for it.
+    pub fn advance(&mut self, engine: &Engine) -> Vec<Outgoing> {
+        let durable = engine.durable_revision();
+        let mut outgoing = Vec::new();
+        let mut followers = std::mem::take(&mut self.followers);
+        for followed in &mut followers {
+            if followed.waits && durable > followed.revision {
+                outgoing.extend(self.changes(followed, engine));
+            }
+            for answer in followed.answers.iter_mut().filter(|answer| !answer.is_sent && answer.revision <= durable) {
+                answer.is_sent = true;
+                let Answered { number, revision, outcome, .. } = &*answer;
+                let (number, revision, outcome) = (*number, *revision, outcome.outcome());
+                outgoing.push(self.message(engine, followed.id, Body::Answer { number, revision, outcome }));
+            }
+        }
+        self.followers = followers;
+        outgoing
+    }
+
+    /// Time has passed: says now and then that there is nothing new, and forgets who is gone.
+    pub fn tick(&mut self, engine: &mut Engine, now_ms: u64) -> Vec<Outgoing> {
+        let is_gone = |followed: &Followed| now_ms.saturating_sub(followed.heard_ms) > GONE_MS;
+        for followed in self.followers.iter().filter(|followed| is_gone(followed)) {
+            if let Some(given) = &followed.transfer {
+                engine.end_transfer(given.id);
+            }
+        }
+        self.followers.retain(|followed| !is_gone(followed));
+        if now_ms.saturating_sub(self.told_ms) < PROGRESS_MS {
+            return Vec::new();
+        }
+        self.told_ms = now_ms;
+        self.followers.iter_mut().for_each(|followed| followed.leases_due = true);
+        let (revision, compact_revision) = (engine.durable_revision(), engine.compact_revision());
+        if (self.hash.0, self.hash.1) != (revision, compact_revision) {
+            // What is compacted may not be what is stored; then there is none to tell.
+            self.hash = (revision, compact_revision, engine.hash(revision).map_or(0, |hash| hash.hash));
+        }
+        let hash = self.hash.2;
+        vec![self.message(engine, 0, Body::Progress { revision, compact_revision, hash })]
+    }
+
+    fn message(&self, engine: &Engine, to: u64, body: Body<'_>) -> Outgoing {
+        Outgoing { to, bytes: Message::new(engine.incarnation(), engine.epoch(), self.id, to, body).pack() }
+    }
+
+    fn place_of(&mut self, id: u64, now_ms: u64) -> usize {
+        let place = self.followers.iter().position(|followed| followed.id == id).unwrap_or_else(|| {
+            self.followers.push(Followed {
+                id,
+                heard_ms: now_ms,
+                revision: 0,
+                waits: false,
+                leases_due: false,
+                transfer: None,
+                refused: 0,
+                answers: VecDeque::new(),
+            });
+            self.followers.len() - 1
+        });
+        self.followers[place].heard_ms = now_ms;
+        place
+    }
+
+    fn follow(&mut self, place: usize, engine: &mut Engine, revision: u64, anew: bool) -> Option<Outgoing> {
+        let mut followed = self.followers[place].clone();
+        followed.revision = revision;
+        let is_ahead = revision > engine.durable_revision();
+        let outgoing = match anew || is_ahead || revision + 1 < engine.compact_revision() {
+            true => self.begin_transfer(&mut followed, engine),
+            false if revision == engine.durable_revision() => {
+                // Once, for leases that have changed without a revision; then it waits.
+                if !followed.waits || std::mem::take(&mut followed.leases_due) {
+                    self.changes(&mut followed, engine)
+                } else {
+                    None
+                }
+            }
+            false => self.changes(&mut followed, engine),
+        };
+        self.followers[place] = followed;
+        outgoing
+    }
+
+    /// What comes next for a follower, which waits again when it has asked again.
+    fn changes(&self, followed: &mut Followed, engine: &Engine) -> Option<Outgoing> {
+        let durable = engine.durable_revision();
+        let changes = engine.changes(followed.revision, durable, 0).ok()?;
+        followed.waits = followed.revision == durable;
+        Some(self.message(engine, followed.id, Body::Changes { bytes: &changes.bytes }))
+    }
+
+    fn begin_transfer(&self, followed: &mut Followed, engine: &mut Engine) -> Option<Outgoing> {
+        followed.waits = false;
+        if let Some(given) = followed.transfer.take() {
+            engine.end_transfer(given.id);
+        }
+        let durable = engine.durable_revision();
+        // A compaction ahead of what is stored is stored soon; the follower asks again.
+        let id = engine.begin_transfer(durable.max(1)).ok()?;
+        let chunk = engine.transfer_chunk(id).ok()??;
+        let given = followed.transfer.insert(Given { id, index: 0, chunk });
+        let body = Body::Chunk { transfer: given.id.0, index: 0, bytes: &given.chunk };
+        Some(self.message(engine, followed.id, body))
+    }
+
+    /// The chunk asked for: the one given last once more, or the one after it.
+    fn next_chunk(&mut self, place: usize, engine: &mut Engine, transfer: u32, index: u32) -> Option<Outgoing> {
+        let mut given = self.followers[place].transfer.take()?;
+        if given.id.0 == transfer && index == given.index + 1 {
+            match engine.transfer_chunk(given.id) {
+                Ok(Some(chunk)) => given = Given { index, chunk, ..given },
+                _ => {
+                    engine.end_transfer(given.id);
+                    return None;
+                }
+            }
+        }
+        let is_asked = given.id.0 == transfer && index == given.index;
+        let body = Body::Chunk { transfer, index, bytes: &given.chunk };
+        let outgoing = is_asked.then(|| self.message(engine, self.followers[place].id, body));
+        self.followers[place].transfer = Some(given);
+        outgoing
+    }
+
+    /// In the order of a client's numbers, and none twice.
+    fn request(&mut self, place: usize, engine: &mut Engine, number: u64, oldest: u64, request: &[u8], now_ms: u64) {
+        let followed = &mut self.followers[place];
+        followed.answers.retain(|answer| answer.number >= oldest);
+        if let Some(answer) = followed.answers.iter_mut().find(|answer| answer.number == number) {
+            answer.is_sent = false;
+            return;
+        }
+        let last = engine.last_request(followed.id);
+        let is_next = number == (last.max(followed.refused) + 1).max(oldest);
+        if number > last && !is_next || followed.answers.len() >= REQUESTS_MAX {
+            self.dropped += 1;
+            return;
+        }
+        let applied = match codec::decode::<Request<'_>>(request) {
+            Ok(request) => engine.apply_once(followed.id, number, request, now_ms),
+            Err(_) => Err(Error::InvalidArgument("the request cannot be read")),
+        };
+        let (revision, outcome) = match applied {
+            Ok(Once::Now(response)) => {
+                let mut packed = Vec::new();
+                codec::encode_into(&response, &mut packed);
+                (engine.revision(), Came::Applied(packed))
+            }
+            Ok(Once::Before { revision }) => (revision, Came::Before),
+            Ok(Once::Refused) => {
+                let text = "the request was refused by a leader that is gone".to_owned();
+                (engine.revision(), Came::Refused("CONFLICT".to_owned(), text))
+            }
+            Ok(Once::Old) => {
+                self.dropped += 1;
+                return;
+            }
+            Err(error) => {
+                followed.refused = number;
+                // By what was there when it was refused, which the follower has to see too.
+                (engine.revision(), Came::Refused(error.code().to_owned(), error.to_string()))
+            }
+        };
+        followed.answers.push_back(Answered { number, revision, outcome, is_sent: false });
+    }
+}
