@@ -11,16 +11,32 @@ import { build } from 'esbuild'
 const root = dirname(fileURLToPath(import.meta.url))
 const dist = join(root, 'dist')
 const storages = ['memory', 'indexeddb', 'file', 'opfs', 'durable-object', 'level']
-const entries = [
-  'index',
-  'tuple',
-  'metrics',
-  'salvage',
-  ...storages.map((storage) => `storage/${storage}`),
-  'conformance/index',
-]
+/** What package.json exports, by its name in dist, and where its source is. */
+const entries = {
+  index: 'index',
+  'index.node': 'entry/node',
+  'index.workerd': 'entry/workerd',
+  'index.edge': 'entry/edge',
+  inline: 'entry/inline',
+  slim: 'entry/slim',
+  salvage: 'entry/salvage-browser',
+  'salvage.node': 'entry/salvage-node',
+  'salvage.workerd': 'entry/salvage-workerd',
+  'salvage.edge': 'entry/salvage-edge',
+  tuple: 'tuple',
+  metrics: 'metrics',
+  ...Object.fromEntries(storages.map((storage) => [`storage/${storage}`, `storage/${storage}`])),
+  'conformance/index': 'conformance/index',
+}
+
 /** Shares no code with the others, only types. Among them it would make the bundler put its own helpers into a chunk for all. */
 const hooks = 'react'
+
+/** The engine as a module is the platform's to resolve, beside the chunk that imports it. */
+const leftAsItIs = {
+  name: 'left as it is',
+  setup: (build) => build.onResolve({ filter: /^\.\/revkv\.wasm/ }, ({ path }) => ({ path, external: true })),
+}
 
 await bundle()
 declare()
@@ -34,7 +50,6 @@ async function bundle() {
   const options = {
     absWorkingDir: root,
     outdir: dist,
-    outbase: 'src',
     bundle: true,
     format: 'esm',
     target: 'es2022',
@@ -44,10 +59,12 @@ async function bundle() {
   }
   await build({
     ...options,
-    entryPoints: entries.map((entry) => `src/${entry}.ts`),
+    entryPoints: Object.entries(entries).map(([out, source]) => ({ in: `src/${source}.ts`, out })),
     splitting: true,
     // Chunks lie beside the .wasm, whichever of them comes to load it.
     chunkNames: '[name]-[hash]',
+    loader: { '.wasm': 'base64' },
+    plugins: [leftAsItIs],
   })
   // React is the one that the page has: hooks of two copies do not know each other.
   await build({ ...options, entryPoints: [`src/${hooks}.ts`], external: ['react'] })
@@ -65,8 +82,14 @@ function declare() {
     for (const [, from] of readFileSync(file, 'utf8').matchAll(/from '(\.[^']+)\.js'/g))
       follow(join(dirname(file), `${from}.d.ts`))
   }
-  for (const entry of [...entries, hooks]) follow(join(dist, `${entry}.d.ts`))
+  for (const types of declared()) follow(join(root, types))
   for (const file of files('.d.ts')) if (!reached.has(file)) rmSync(file)
+}
+
+/** The declarations that package.json names. */
+function declared() {
+  const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  return Object.values(exports).flatMap((target) => target.types ?? [])
 }
 
 function files(ending) {

@@ -1,6 +1,7 @@
 // Opening: the engine is loaded, the storage opened and read, and the store put together; or all of it is let go again.
 
 import { RevkvError } from './errors.js'
+import type { Find } from './load/compile.js'
 import { lockOf } from './lock.js'
 import { Medium, newCore, newIncarnation } from './medium.js'
 import { Sentinel } from './sentinel.js'
@@ -10,23 +11,15 @@ import type { OpenOptions, Store } from './types.js'
 import { type Core, loadEngine } from './wasm.js'
 import { readReady } from './wire.js'
 
-/**
- * Loads the engine, recovers what the storage holds, and is ready to read. Importing the package does no work.
- * Errors: `STORAGE_BLOCKED` (another tab has it open), `NOT_LEADER` (another keeps writing to it), `STORAGE_LOST`,
- * `CORRUPT` (salvage reads what is left), `EVICTED` (the browser has thrown something away; opening again goes on with
- * what there is), `UNSUPPORTED_FORMAT`, `CSP`, `ENGINE_FAILED`.
- *
- * @example
- * const store = await open<Note>({ name: 'notes', storage: indexedDb() })
- */
-export async function open<V = unknown>(options?: OpenOptions<V>): Promise<Store<V>> {
+/** `open` of an entry that finds the engine by `find`. */
+export async function openWith<V>(find: Find, options?: OpenOptions<V>): Promise<Store<V>> {
   // It may fail before anybody waits for it, or when nobody has to.
   Promise.resolve(options?.wasm).catch(() => {})
-  const { name, storage, durability, maxBytes, form, wasm, signal } = checkOpen<V>(options)
+  const { name, storage, durability, retention, maxBytes, form, wasm, signal } = checkOpen<V>(options)
   signal?.throwIfAborted()
-  await loadEngine(wasm)
+  await loadEngine(wasm ?? find)
   signal?.throwIfAborted()
-  if (!storage) return new EngineStore({ name, core: newCore(0, maxBytes).start(), form, durability })
+  if (!storage) return new EngineStore({ name, core: newCore(0, maxBytes).start(), durability, retention }, form)
 
   const lock = await lockOf(storage, name, signal)
   let medium: Medium | undefined
@@ -34,7 +27,7 @@ export async function open<V = unknown>(options?: OpenOptions<V>): Promise<Store
     medium = await Medium.open(storage, name, maxBytes, signal)
     const sentinel = Sentinel.of(storage, name)
     const core = await claim(medium, sentinel, signal)
-    return new EngineStore({ name, core, form, durability, medium, lock, sentinel })
+    return new EngineStore({ name, core, durability, retention, medium, lock, sentinel }, form)
   } catch (e) {
     await medium?.close()
     await lock?.release()

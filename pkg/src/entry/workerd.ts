@@ -1,0 +1,11 @@
+// `revkv` in workerd.
+
+import { find } from '../load/workerd.js'
+import { openWith } from '../open.js'
+import type { OpenOptions, Store } from '../types.js'
+
+export * from '../surface.js'
+
+export function open<V = unknown>(options?: OpenOptions<V>): Promise<Store<V>> {
+  return openWith(find, options)
+}

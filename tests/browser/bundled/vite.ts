@@ -1,8 +1,0 @@
-import { open } from 'revkv'
-import wasm from 'revkv/revkv.wasm?url'
-import { indexedDb } from 'revkv/storage/indexeddb'
-
-const store = await open({ storage: indexedDb(), wasm })
-await store.put('greeting', 'hello')
-document.title = `${store.get('greeting')} at revision ${store.revision}`
-await store.close()
