@@ -19,24 +19,23 @@ const entries = {
   'index.edge': 'entry/edge',
   inline: 'entry/inline',
   slim: 'entry/slim',
+  tuple: 'tuple',
+  metrics: 'metrics',
   salvage: 'entry/salvage-browser',
   'salvage.node': 'entry/salvage-node',
   'salvage.workerd': 'entry/salvage-workerd',
   'salvage.edge': 'entry/salvage-edge',
-  tuple: 'tuple',
-  metrics: 'metrics',
   ...Object.fromEntries(storages.map((storage) => [`storage/${storage}`, `storage/${storage}`])),
   'conformance/index': 'conformance/index',
 }
-
-/** Shares no code with the others, only types. Among them it would make the bundler put its own helpers into a chunk for all. */
-const hooks = 'react'
 
 /** The engine as a module is the platform's to resolve, beside the chunk that imports it. */
 const leftAsItIs = {
   name: 'left as it is',
   setup: (build) => build.onResolve({ filter: /^\.\/revkv\.wasm/ }, ({ path }) => ({ path, external: true })),
 }
+/** Shares no code with the others, only types. Among them it would make the bundler put its own helpers into a chunk for all. */
+const hooks = 'react'
 
 await bundle()
 declare()
