@@ -98,6 +98,7 @@ export interface Retention {
   bytes?: number
 }
 
+/** How a namespace is seen. */
 export interface NamespaceOptions<V> {
   /** How its values become bytes. As in the store it is of, unless given. */
   values?: Codec<V>
@@ -435,7 +436,9 @@ export interface Snapshot<V> extends ReadView<V>, Disposable {}
 export interface Transaction<V> extends ReadView<V> {
   /** Errors: those of `Store.put`, the ones about leases and size by `transact`. */
   put(key: Key, value: undefined, options: TransactionPutOptions & { ignoreValue: true }): void
+  /** The same with a value. */
   put(key: Key, value: V, options?: TransactionPutOptions): void
+  /** Removes a key, or every key of a range, as the transaction sees it. */
   delete(target: Key | Range): void
 }
 
@@ -453,6 +456,7 @@ export interface Live<T> {
   subscribe(onChange: () => void): Unsubscribe
 }
 
+/** What a store holds, and what it was asked for. */
 export interface StoreStats {
   /** Keys there now. */
   keys: number
@@ -729,13 +733,6 @@ export interface Watch<V> extends AsyncIterable<WatchBatch<V>>, AsyncDisposable 
 /** Ends what was begun. May be called twice. */
 export type Unsubscribe = () => void
 
-/** A value that is computed from the store, and computed again when something it was computed from has changed. */
-export interface Live<T> {
-  readonly value: T
-  /** Calls back when `value` has become another. */
-  subscribe(onChange: () => void): Unsubscribe
-}
-
 /** A time to live that keys share: when it ends they are deleted, in one revision. */
 export interface Lease extends AsyncDisposable {
   readonly id: bigint
@@ -760,18 +757,6 @@ export interface ChangeSet {
   readonly to: number
   /** All of it, with a checksum; the rest is read from it. */
   readonly bytes: Uint8Array
-}
-
-/** What a store holds and has done. */
-export interface StoreStats {
-  keys: number
-  revisions: number
-  bytes: number
-  wasmBytes: number
-  storageBytes: number
-  watchers: number
-  leases: number
-  operations: Record<string, { count: number; errors: number; p50Us: number; p99Us: number }>
 }
 
 /**
