@@ -38,7 +38,7 @@ pub enum Error {
     DuplicateKey,
     /// More operations in one level of a transaction than [`crate::OPERATIONS_MAX`] leaves room for.
     TooManyOperations,
-    /// A request larger than [`crate::REQUEST_BYTES_MAX`], or an answer larger than [`crate::RESPONSE_BYTES_MAX`].
+    /// A request larger than [`crate::REQUEST_BYTES_MAX`] or, a commit, [`crate::COMMIT_BYTES_MAX`], or an answer larger than [`crate::RESPONSE_BYTES_MAX`].
     TooLarge {
         /// The size of its keys and values.
         bytes: usize,
@@ -62,6 +62,8 @@ pub enum Error {
         /// The id asked for.
         id: i64,
     },
+    /// Something that a commit has read was changed since.
+    Conflict,
     /// The content was replaced by a backup; a watch on what was there ends.
     Restored,
     /// Another store has written to the medium since.
@@ -102,6 +104,7 @@ impl Error {
             Error::QuotaExceeded { .. } => "QUOTA_EXCEEDED",
             Error::LeaseNotFound { .. } => "LEASE_NOT_FOUND",
             Error::LeaseExists { .. } => "LEASE_EXISTS",
+            Error::Conflict => "CONFLICT",
             Error::Restored => "RESTORED",
             Error::NotLeader => "NOT_LEADER",
             Error::Corrupt { .. } => "CORRUPT",
@@ -138,6 +141,7 @@ impl fmt::Display for Error {
             }
             Error::LeaseNotFound { id } => write!(f, "lease {id} is not there: it was never granted, or it is gone"),
             Error::LeaseExists { id } => write!(f, "lease {id} is granted already: choose another id"),
+            Error::Conflict => f.write_str("something that was read has changed since: read it again"),
             Error::Restored => f.write_str("the store's content was replaced: read it, and watch from there"),
             Error::NotLeader => f.write_str("another store has written to the medium since: open it again"),
             Error::Corrupt { blob, offset, what } => {

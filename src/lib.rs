@@ -37,8 +37,9 @@ pub use journal::fuzzing;
 pub use journal::{Blob, Loss, Ready};
 pub use lease::{LeaseInfo, TTL_SECONDS_MAX};
 pub use mvcc::{
-    Compare, CompareResult, CompareTarget, DeleteRange, DeleteRangeResponse, Difference, Event, EventKind, Hash,
-    History, KeyRange, KeyValue, LeaseId, Limits, OPERATIONS_MAX, Op, OpResponse, Put, PutResponse, REQUEST_BYTES_MAX,
-    RESPONSE_BYTES_MAX, Range, RangeResponse, Revision, Since, SinceResponse, SortBy, Txn, TxnResponse,
+    COMMIT_BYTES_MAX, Commit, CommitResponse, Compare, CompareResult, CompareTarget, DeleteRange, DeleteRangeResponse,
+    Difference, Event, EventKind, Hash, History, KeyRange, KeyValue, LeaseId, Limits, OPERATIONS_MAX, Op, OpResponse,
+    Put, PutResponse, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, Range, RangeResponse, Revision, Since, SinceResponse,
+    SortBy, Txn, TxnResponse,
 };
 pub use watch::{Batch, Watch, WatchResponse, WatcherId};

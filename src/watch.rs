@@ -276,6 +276,19 @@ impl Watchers {
         Ok(response)
     }
 
+    /// Moves a watcher past everything there is, what is compacted away included.
+    pub fn skip(&mut self, id: WatcherId, store: &Store) -> Result<(), Error> {
+        if self.forget_ended(id) {
+            return Err(Error::Restored);
+        }
+        let place = self.place_of(id).ok_or(Error::InvalidArgument("there is no such watch"))?;
+        let watcher = &mut self.watchers[place];
+        watcher.next = watcher.next.max(store.current() + 1);
+        watcher.pending = None;
+        self.set_due(id, false);
+        Ok(())
+    }
+
     fn forget_ended(&mut self, id: WatcherId) -> bool {
         let Ok(place) = self.ended.binary_search(&id) else { return false };
         self.ended.remove(place);

@@ -1,9 +1,7 @@
-// Every argument is checked once, here, at the edge: what comes out is bytes, numbers and known words.
+// Every argument is checked once, at the edge: what comes out is numbers and known words. (Keys: keyspace.ts.)
 
-import { copyBytes, encodeText, isBytes, isWellFormed } from './codecs.js'
 import { invalidArgument, RevkvError } from './errors.js'
 import type { Durability } from './types.js'
-import type { KeyRange } from './wire.js'
 
 /** A caller's record, its own properties only, each one known by name. */
 export type Given = Readonly<Record<string, unknown>>
@@ -32,7 +30,7 @@ export function record(input: unknown, names: readonly string[], what: string): 
  * Written as `{}`, in whichever realm. What a class makes is refused: a buffer, or a promise that nobody awaited, has no
  * names of its own, and a range without names is everything.
  */
-function isPlain(input: unknown): input is object {
+export function isPlain(input: unknown): input is object {
   if (typeof input !== 'object' || input === null) return false
   const prototype: unknown = Object.getPrototypeOf(input)
   return prototype === null || Object.getPrototypeOf(prototype) === null
@@ -90,6 +88,15 @@ export function list(value: unknown, name: string, lengthMax: number): unknown[]
   return Array.from({ length: value.length }, (_, i) => value[i] as unknown)
 }
 
+/** All of an iterable at once: what its code writes while it runs is before the call it was given to. */
+export function iterable(value: unknown, name: string): unknown[] {
+  const iterator = (value as Iterable<unknown> | null | undefined)?.[Symbol.iterator]
+  if (typeof value === 'string' || typeof iterator !== 'function') {
+    throw invalidArgument(`${name}: expected an array or another iterable, got ${describe(value)}.`)
+  }
+  return Array.from(value as Iterable<unknown>)
+}
+
 /** etcd's bound; beyond it a deadline in milliseconds would leave the exact integers. */
 const ttlSecondsMax = 9_000_000_000
 
@@ -110,80 +117,8 @@ export function leaseId(value: unknown, name = 'lease'): bigint {
   return id
 }
 
-/** The bytes of a key that names something, so it may not be empty. */
-export function key(value: unknown, name = 'key'): Uint8Array {
-  const encoded = keyBytes(value, name)
-  if (encoded.length === 0) throw new RevkvError('INVALID_KEY', `${name}: may not be empty.`)
-  return encoded
-}
-
-function keyBytes(value: unknown, name: string): Uint8Array {
-  if (typeof value === 'string') {
-    if (!isWellFormed(value)) throw new RevkvError('INVALID_KEY', `${name}: may not contain a lone surrogate.`)
-    return encodeText(value)
-  }
-  if (isBytes(value)) return copyBytes(value)
-  throw invalidArgument(`${name}: expected a string or a Uint8Array, got ${describe(value)}.`)
-}
-
-/** A key or a range of keys. */
-export function target(value: unknown): KeyRange {
-  return typeof value === 'string' || isBytes(value) ? { key: key(value) } : range(value)
-}
-
-/** What to delete. A range that names bounds without a value is not taken for the range of everything. */
-export function deletion(value: unknown): KeyRange {
-  const bounds = isPlain(value) ? Object.values(value) : []
-  if (bounds.length > 0 && bounds.every((bound) => bound === undefined)) {
-    throw invalidArgument('range: its bounds are undefined; everything is {}.')
-  }
-  return target(value)
-}
-
-export function range(value: unknown): KeyRange {
-  const given = record(value, ['prefix', 'start', 'end'], 'range')
-  const prefix = given.prefix === undefined ? none : keyBytes(given.prefix, 'prefix')
-  let start = given.start === undefined ? none : keyBytes(given.start, 'start')
-  let end = given.end === undefined ? undefined : key(given.end, 'end')
-  if (prefix.length > 0) {
-    const prefixEnd = endOfPrefix(prefix)
-    if (compareBytes(start, prefix) < 0) start = prefix
-    if (prefixEnd && (!end || compareBytes(prefixEnd, end) < 0)) end = prefixEnd
-  }
-  return end ? { start, end } : { start }
-}
-
-/** The keys a compare is about: one, those in [key, end), or with an end of "\0" all from key on. */
-export function compareKeys(first: unknown, end: unknown): KeyRange {
-  const start = key(first)
-  if (end === undefined) return { key: start }
-  const bound = key(end, 'end')
-  return bound.length === 1 && bound[0] === 0 ? { start } : { start, end: bound }
-}
-
-const none = new Uint8Array(0)
-
-/** The first key after all keys with the prefix: its last byte below 0xff plus one. None when every byte is 0xff. */
-function endOfPrefix(prefix: Uint8Array): Uint8Array | undefined {
-  let length = prefix.length
-  while (length > 0 && prefix[length - 1] === 0xff) length--
-  if (length === 0) return undefined
-  const end = prefix.slice(0, length)
-  end[length - 1] = (end[length - 1] as number) + 1
-  return end
-}
-
-function compareBytes(a: Uint8Array, b: Uint8Array): number {
-  const shared = Math.min(a.length, b.length)
-  for (let i = 0; i < shared; i++) {
-    const difference = (a[i] as number) - (b[i] as number)
-    if (difference !== 0) return difference
-  }
-  return a.length - b.length
-}
-
 /** Short and safe to print: a user's object is named by its type only. */
-function describe(value: unknown): string {
+export function describe(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 40))
   if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean') return String(value)
   return value === null ? 'null' : Array.isArray(value) ? 'an array' : `a value of type ${typeof value}`

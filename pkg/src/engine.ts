@@ -9,7 +9,7 @@ import { type Engine as Binding, instantiate } from '../wasm/revkv.js'
 import { decodeText } from './codecs.js'
 import { RevkvError } from './errors.js'
 import type { ErrorCode } from './types.js'
-import { Reader, u32At } from './wire.js'
+import { Reader, readStats, type Stats, u32At } from './wire.js'
 
 /** A wasm instance: the memory in which engines live. */
 export class Instance {
@@ -129,6 +129,15 @@ export class Engine {
     return this.#given(this.#binding.hash(revision))
   }
 
+  isUnchanged(request: Uint8Array): boolean {
+    return this.#given(this.#binding.isUnchanged(this.#put(request)))[0] === 1
+  }
+
+  /** 0: it is not there. */
+  modRevision(key: Uint8Array): number {
+    return this.#binding.modRevision(this.#put(key))
+  }
+
   snapshot(revision: number): number {
     return new Reader(this.#given(this.#binding.snapshot(revision))).u64()
   }
@@ -154,6 +163,10 @@ export class Engine {
     if (this.#slot(slots.hasPendingWatches) === 0) return []
     const reader = new Reader(this.#given(this.#binding.pendingWatches()))
     return reader.list(() => reader.u32())
+  }
+
+  skipEvents(id: number): void {
+    this.#take(this.#binding.skipEvents(id))
   }
 
   takeEvents(id: number, upTo: number, eventsMax: number): Uint8Array {
@@ -229,8 +242,9 @@ export class Engine {
     return this.#given(this.#binding.salvage())
   }
 
-  stats(): Uint8Array {
-    return this.#given(this.#binding.stats())
+  /** With the bytes of memory that its instance has taken. */
+  stats(): Stats & { wasmBytes: number } {
+    return { ...readStats(this.#given(this.#binding.stats())), wasmBytes: this.#instance.bytes.length }
   }
 
   free(): void {

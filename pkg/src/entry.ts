@@ -1,6 +1,7 @@
 // Entries, lists and changes: views over the engine's packed answers, decoded when they are touched.
 
 import { decodeText, decodeValue } from './codecs.js'
+import type { Keyspace } from './keyspace.js'
 import type { Change, Codec, Difference, Entry, ListResult, WatchBatch } from './types.js'
 import { keyValueFields as fields, i64At, type Reader, u64At, valueAt } from './wire.js'
 
@@ -8,10 +9,13 @@ import { keyValueFields as fields, i64At, type Reader, u64At, valueAt } from './
 export interface Form<V> {
   readonly values: Codec<V>
   readonly keys: 'utf8' | 'bytes'
+  /** Which of the engine's keys are its. */
+  readonly space: Keyspace
 }
 
-/** A key as the store shows it. Typed as text; it is bytes when the store was opened so. */
-export function showKey(form: Form<unknown>, source: Uint8Array, start: number, end: number): string {
+/** A key as the store shows it, without its prefix. Typed as text; it is bytes when the store was opened so. */
+export function showKey(form: Form<unknown>, source: Uint8Array, from: number, end: number): string {
+  const start = from + form.space.prefix.length
   if (form.keys === 'bytes') return source.slice(start, end) as unknown as string
   return decodeText(source, start, end, false)
 }
@@ -39,6 +43,16 @@ class PackedEntry<V> implements Entry<V> {
     this.#valueless = valueless
   }
 
+  /** The key as the engine knows it, not copied. */
+  static storedKey(entry: PackedEntry<unknown>): Uint8Array {
+    return entry.#source.subarray(entry.#start + 8, entry.#keyEnd)
+  }
+
+  /** As in a list with `keysOnly`. */
+  static withoutValue<V>(entry: PackedEntry<V>): Entry<V> {
+    return new PackedEntry(entry.#form, entry.#source, entry.#start, true)
+  }
+
   get key(): string {
     return (this.#key ??= showKey(this.#form, this.#source, this.#start + 8, this.#keyEnd))
   }
@@ -50,6 +64,7 @@ class PackedEntry<V> implements Entry<V> {
   }
 
   get bytes(): Uint8Array {
+    if (this.#valueless) return new Uint8Array(0)
     return valueAt(this.#source, this.#start).slice()
   }
 
@@ -87,17 +102,26 @@ export function readOptionalEntry<V>(reader: Reader, form: Form<V>): Entry<V> | 
   return reader.bool() ? readEntry(reader, form) : undefined
 }
 
-class PackedList<V> implements ListResult<V> {
+/** Every entry there is came from a packed one. */
+export function storedKey(entry: Entry<unknown>): Uint8Array {
+  return PackedEntry.storedKey(entry as PackedEntry<unknown>)
+}
+
+export function withoutValue<V>(entry: Entry<V>): Entry<V> {
+  return PackedEntry.withoutValue(entry as PackedEntry<V>)
+}
+
+export class EntryList<V> implements ListResult<V> {
   readonly revision: number
   readonly count: number
   readonly more: boolean
   readonly #entries: Entry<V>[]
 
-  constructor(reader: Reader, form: Form<V>, keysOnly: boolean) {
-    this.revision = reader.u64()
-    this.count = reader.u64()
-    this.more = reader.bool()
-    this.#entries = reader.list(() => readEntry(reader, form, keysOnly))
+  constructor(revision: number, count: number, more: boolean, entries: Entry<V>[]) {
+    this.revision = revision
+    this.count = count
+    this.more = more
+    this.#entries = entries
   }
 
   get length(): number {
@@ -118,7 +142,15 @@ class PackedList<V> implements ListResult<V> {
 }
 
 export function readList<V>(reader: Reader, form: Form<V>, keysOnly: boolean): ListResult<V> {
-  return new PackedList(reader, form, keysOnly)
+  const revision = reader.u64()
+  const count = reader.u64()
+  const more = reader.bool()
+  return new EntryList(
+    revision,
+    count,
+    more,
+    reader.list(() => readEntry(reader, form, keysOnly)),
+  )
 }
 
 function readChange<V>(reader: Reader, form: Form<V>): Change<V> {

@@ -1,10 +1,17 @@
-// The store as an EventTarget, with errors that are never lost for want of a listener.
+// The store as an EventTarget, with errors that are never lost for want of a listener. A namespace's events are those of
+// the store it is of, which hears for it: so that nothing has to know of the namespaces there are.
 
 import type { StoreEventMap } from './types.js'
 
 export class StoreEvents extends EventTarget {
   /** Who hears "error", by listener; kept beside the platform's own list because that cannot be asked. */
   readonly #hearing = new Map<EventListenerOrEventListenerObject, AddEventListenerOptions>()
+  readonly #above: StoreEvents | undefined
+
+  constructor(above?: StoreEvents) {
+    super()
+    this.#above = above
+  }
 
   override addEventListener<T extends keyof StoreEventMap>(
     type: T,
@@ -21,6 +28,7 @@ export class StoreEvents extends EventTarget {
     listener: EventListenerOrEventListenerObject | null,
     options?: boolean | AddEventListenerOptions,
   ): void {
+    if (this.#above) return this.#above.addEventListener(type, listener, options)
     super.addEventListener(type, listener, options)
     if (type !== 'error' || !listener || this.#hearing.has(listener)) return
     this.#hearing.set(listener, typeof options === 'object' ? options : {})
@@ -41,16 +49,21 @@ export class StoreEvents extends EventTarget {
     listener: EventListenerOrEventListenerObject | null,
     options?: boolean | EventListenerOptions,
   ): void {
+    if (this.#above) return this.#above.removeEventListener(type, listener, options)
     super.removeEventListener(type, listener, options)
     if (type === 'error' && listener) this.#hearing.delete(listener)
   }
 
-  protected emit<T extends keyof StoreEventMap>(type: T, detail: StoreEventMap[T]['detail']): void {
+  override dispatchEvent(event: Event): boolean {
+    return this.#above ? this.#above.dispatchEvent(event) : super.dispatchEvent(event)
+  }
+
+  emit<T extends keyof StoreEventMap>(type: T, detail: StoreEventMap[T]['detail']): void {
     this.dispatchEvent(customEvent(type, detail))
   }
 
   /** Tells of a failure that no call can throw. */
-  protected report(error: unknown): void {
+  report(error: unknown): void {
     for (const [listener, options] of this.#hearing) {
       if (options.signal?.aborted) this.#hearing.delete(listener)
     }

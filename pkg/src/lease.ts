@@ -33,8 +33,9 @@ export class StoreLease implements Lease {
   }
 
   keys(): string[] {
-    const info = this.#leases.info(this.id)
-    return info ? info.keys.map((key) => showKey(this.#form, key, 0, key.length)) : []
+    const keys = this.#leases.info(this.id)?.keys ?? []
+    const mine = keys.filter((key) => this.#form.space.holds(key))
+    return mine.map((key) => showKey(this.#form, key, 0, key.length))
   }
 
   keepAlive(): Promise<number> {

@@ -101,6 +101,17 @@ export class Medium {
     }
   }
 
+  /** How much the database takes, if the storage knows. */
+  async bytesUsed(): Promise<number | undefined> {
+    try {
+      const bytes = await answered(this.#handle.bytesUsed())
+      return Number.isFinite(bytes) ? bytes : undefined
+    } catch {
+      // Being closed, or without such an answer: nothing depends on it.
+      return undefined
+    }
+  }
+
   /** Lets go of the storage, which has no say in it. */
   async close(ticksMax = answerTicksMax): Promise<void> {
     try {

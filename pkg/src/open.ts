@@ -15,11 +15,11 @@ import { readReady } from './wire.js'
 export async function openWith<V>(find: Find, options?: OpenOptions<V>): Promise<Store<V>> {
   // It may fail before anybody waits for it, or when nobody has to.
   Promise.resolve(options?.wasm).catch(() => {})
-  const { name, storage, durability, maxBytes, form, wasm, signal } = checkOpen<V>(options)
+  const { name, storage, durability, retention, maxBytes, form, wasm, signal } = checkOpen<V>(options)
   signal?.throwIfAborted()
   await loadEngine(wasm ?? find)
   signal?.throwIfAborted()
-  if (!storage) return new EngineStore({ name, core: newCore(0, maxBytes).start(), form, durability })
+  if (!storage) return new EngineStore({ name, core: newCore(0, maxBytes).start(), durability, retention }, form)
 
   const lock = await lockOf(storage, name, signal)
   let medium: Medium | undefined
@@ -27,7 +27,7 @@ export async function openWith<V>(find: Find, options?: OpenOptions<V>): Promise
     medium = await Medium.open(storage, name, maxBytes, signal)
     const sentinel = Sentinel.of(storage, name)
     const core = await claim(medium, sentinel, signal)
-    return new EngineStore({ name, core, form, durability, medium, lock, sentinel })
+    return new EngineStore({ name, core, durability, retention, medium, lock, sentinel }, form)
   } catch (e) {
     await medium?.close()
     await lock?.release()

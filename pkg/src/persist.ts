@@ -30,12 +30,14 @@ export interface PersistEvents {
   durable(revision: number): void
   /** The storage had failed and holds everything again. */
   healed(error: RevkvError): void
+  /** Memory has gone back to what is stored; said at that moment, before anything else can look. */
+  rewound(): void
   /** There was no room: what the storage has not taken is gone from memory too. */
   full(error: RevkvError): void
   /** The engine had stopped, and another has read what the storage holds, which reaches to `revision`. */
   rebuilt(error: RevkvError, revision: number): void
-  /** The database was deleted while it was open; `failed` follows. */
-  deleted(): void
+  /** The database was found deleted while it was open; then it has failed too. */
+  evicted(): void
   /** Nothing is written any more. */
   failed(error: RevkvError): void
 }
@@ -198,6 +200,7 @@ export class Persist {
       // With the moment of going back, so that no write between two moments is taken for one that is gone.
       await this.#reopened(medium, (engine, found) => {
         engine.rewind(found)
+        this.#events.rewound()
         this.#full = { error, until: Date.now() + fullMs }
         for (const waiter of [...group, ...this.#takeWaiting()]) waiter.reject(error)
       })
@@ -260,7 +263,7 @@ export class Persist {
     const found = (await medium.recover({ beside: this.#core })).start()
     if (found.call((engine) => engine.revision) === 1 && this.#core.call((engine) => engine.durableRevision) > 1) {
       found.free()
-      this.#events.deleted()
+      this.#events.evicted()
       // By somebody who wanted it gone, perhaps; so it is not made again.
       throw new RevkvError(
         'STORAGE_LOST',

@@ -23,7 +23,7 @@ export async function salvageWith<V>(find: Find, options: OpenOptions<V>): Promi
       const lost: Loss[] = []
       const core = await medium.recover({ signal, refused: (error) => lost.push(unread(error)) })
       lost.push(...readLosses(core.call((engine) => engine.salvage())))
-      return { store: new EngineStore<V>({ name, core, form, durability: 'memory' }), lost }
+      return { store: new EngineStore<V>({ name, core, durability: 'memory' }, form), lost }
     } finally {
       await medium.close()
     }

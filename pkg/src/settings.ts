@@ -4,20 +4,22 @@ import * as args from './arguments.js'
 import { isWellFormed, json } from './codecs.js'
 import type { Form } from './entry.js'
 import { invalidArgument } from './errors.js'
+import { Keyspace } from './keyspace.js'
 import { checkSource } from './load/source.js'
-import type { Codec, Durability, OpenOptions, StorageAdapter } from './types.js'
+import type { Codec, Durability, NamespaceOptions, OpenOptions, Retention, StorageAdapter } from './types.js'
 
 export interface Settings<V> {
   name: string
   storage: StorageAdapter | undefined
   durability: Durability
   maxBytes: number
+  retention: Retention
   form: Form<V>
   wasm: OpenOptions['wasm']
   signal: AbortSignal | undefined
 }
 
-const openOptions = ['name', 'storage', 'durability', 'maxBytes', 'values', 'keys', 'wasm', 'signal']
+const openOptions = ['name', 'storage', 'durability', 'retention', 'maxBytes', 'values', 'keys', 'wasm', 'signal']
 
 export function checkOpen<V>(options: OpenOptions<V> | undefined): Settings<V> {
   const given = args.options(options, openOptions, 'open')
@@ -26,13 +28,43 @@ export function checkOpen<V>(options: OpenOptions<V> | undefined): Settings<V> {
     storage: checkStorage(given.storage),
     durability: args.durability(given.durability) ?? 'strict',
     maxBytes: checkMaxBytes(given.maxBytes),
-    form: {
-      values: checkCodec<V>(given.values ?? json),
-      keys: args.oneOf(given.keys, ['utf8', 'bytes'], 'keys') ?? 'utf8',
-    },
+    retention: checkRetention(given.retention),
+    form: { values: checkCodec<V>(given.values ?? json), keys: checkKeys(given.keys) ?? 'utf8', space: new Keyspace() },
     wasm: checkSource(given.wasm),
     signal: args.abortSignal(given.signal),
   }
+}
+
+/** What a namespace does not say is as in the store it is of. */
+export function checkNamespace<W>(
+  prefix: unknown,
+  options: NamespaceOptions<W> | undefined,
+  above: Form<unknown>,
+): Form<W> {
+  const given = args.options(options, ['values', 'keys'], 'namespace')
+  return {
+    values: checkCodec<W>(given.values ?? above.values),
+    keys: checkKeys(given.keys) ?? above.keys,
+    space: above.space.below(prefix),
+  }
+}
+
+function checkKeys(keys: unknown): Form<unknown>['keys'] | undefined {
+  return args.oneOf(keys, ['utf8', 'bytes'], 'keys')
+}
+
+/** What is not bounded is kept for ever. */
+function checkRetention(retention: unknown): Retention {
+  const bounds = ['revisions', 'ageMs', 'bytes'] as const
+  const given = args.options(retention, bounds, 'retention')
+  const wanted = bounds.filter((name) => given[name] !== undefined)
+  return Object.fromEntries(
+    wanted.map((name) => {
+      const bound = args.integer(given[name], name)
+      if (bound === 0) throw invalidArgument(`${name}: expected at least 1.`)
+      return [name, bound]
+    }),
+  )
 }
 
 /** The engine counts in 32 bits, beyond which no memory goes either. */

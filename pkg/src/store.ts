@@ -1,17 +1,21 @@
-// The store users hold: it checks, asks the engine, and sets going what follows: delivery, persistence, expiry.
+// The store users hold, and its namespaces: they check what they are given, ask the engine's host, and show the answers.
 
 import * as args from './arguments.js'
 import { readBackup, StoreBackup } from './backup.js'
+import { ValueCache } from './cache.js'
+import { bytes } from './codecs.js'
 import { asyncDispose } from './dispose.js'
 import { type Form, readChanges, readDifferences, readEntry, readList, readValue } from './entry.js'
 import { invalidArgument, RevkvError } from './errors.js'
 import { StoreEvents } from './events.js'
-import { ExpiryTimer, type Leases, randomLeaseId, StoreLease } from './lease.js'
-import type { Lock } from './lock.js'
-import { type Medium, newIncarnation } from './medium.js'
-import { Persist } from './persist.js'
-import type { Sentinel } from './sentinel.js'
+import { detachable, Host, type Parts } from './host.js'
+import { randomLeaseId, StoreLease } from './lease.js'
+import { LiveQuery } from './live.js'
+import { type OperationName, statsOf } from './operations.js'
+import { Scope } from './scope.js'
+import { checkNamespace } from './settings.js'
 import { StoreSnapshot } from './snapshot.js'
+import { type Draft, StoreTransaction, ttlOrLease } from './transaction.js'
 import * as txn from './txn.js'
 import type {
   Backup,
@@ -19,19 +23,24 @@ import type {
   Change,
   DeleteResult,
   Difference,
-  Durability,
   Entry,
   HistoryOptions,
   Key,
   Lease,
   ListOptions,
   ListResult,
+  Live,
+  NamespaceOptions,
+  PutManyOptions,
   PutOptions,
   PutResult,
   Range,
   ReadOptions,
+  ReadView,
   Snapshot,
   Store,
+  StoreStats,
+  Transaction,
   TxnRequest,
   TxnResult,
   Unsubscribe,
@@ -41,254 +50,250 @@ import type {
   WriteOptions,
   WriteResult,
 } from './types.js'
-import type { Core } from './wasm.js'
-import { Watchers } from './watch.js'
 import * as wire from './wire.js'
-
-/** What `open` has put together. */
-export interface Parts<V> {
-  name: string
-  /** Recovered and started. */
-  core: Core
-  form: Form<V>
-  durability: Durability
-  medium?: Medium
-  /** Keeps others from opening the database. */
-  lock?: Lock | undefined
-  sentinel?: Sentinel | undefined
-}
 
 const readOptions = ['revision']
 const writeOptions = ['durability', 'signal']
-const putOptions = [...writeOptions, 'lease', 'ttlSeconds', 'prevEntry', 'ignoreValue', 'ignoreLease']
+const putManyOptions = [...writeOptions, 'lease', 'ttlSeconds', 'ignoreValue', 'ignoreLease']
+const putOptions = [...putManyOptions, 'prevEntry']
 
-/** A slice of background work between two turns of the event loop: under half a frame, so that a page stays smooth. */
-const sliceMs = 5
+/** How often a transaction that conflicts is run again, unless it says. */
+const retriesUsual = 10
 
 export class EngineStore<V> extends StoreEvents implements Store<V> {
-  readonly name: string
   readonly role = 'alone'
-  readonly #core: Core
+  readonly #host: Host
+  readonly #scope: Scope<V>
   readonly #form: Form<V>
-  readonly #durability: Durability
-  readonly #persist: Persist
-  readonly #watchers: Watchers<V>
-  readonly #expiry = new ExpiryTimer(() => this.#expire())
-  readonly #lock: Lock | undefined
-  readonly #sentinel: Sentinel | undefined
-  readonly #leases: Leases = {
-    info: (id) => this.#leaseInfo(id),
-    keepAlive: (id) => this.#keepAlive(id),
-    revoke: (id) => this.#revoke(id),
-  }
-  /** Compactions under way; closing waits for them. */
-  readonly #compacting = new Set<Promise<void>>()
+  /** None for bytes, which are the reader's own to change. */
+  readonly #cache: ValueCache<V> | undefined
+  readonly #isNamespace: boolean
   #closing: Promise<void> | undefined
 
-  constructor({ name, core, form, durability, medium, lock, sentinel }: Parts<V>) {
-    super()
-    this.name = name
-    this.#core = core
+  /** A store on what was opened, or a namespace of another one. */
+  constructor(origin: Parts | EngineStore<unknown>, form: Form<V>) {
+    const isNamespace = origin instanceof EngineStore
+    super(isNamespace ? origin : undefined)
+    this.#isNamespace = isNamespace
     this.#form = form
-    this.#durability = durability
-    this.#lock = lock
-    this.#sentinel = sentinel
-    this.#watchers = new Watchers(core, form, (error) => this.report(error))
-    this.#persist = new Persist(core, medium, {
-      durable: (revision) => {
-        sentinel?.note(core)
-        this.emit('durable', { revision })
-        this.#watchers.wake()
-      },
-      healed: (error) => this.emit('healed', { error }),
-      full: (error) => {
-        this.#armExpiry()
-        this.#watchers.wake()
-        this.emit('quota', { error })
-      },
-      rebuilt: (error, revision) => {
-        this.#watchers.reopen(revision)
-        this.#resume()
-        this.emit('healed', { error })
-      },
-      deleted: () => sentinel?.accept(),
-      failed: (error) => {
-        this.#expiry.stop()
-        this.report(error)
-        // Of a store that nothing else holds, nothing is left.
-        if (core.trap) {
-          this.#watchers.end(error)
-          this.close().catch(() => {})
-        }
-      },
-    })
-    lock?.lost.then((error) => this.#persist.fail(error))
-    this.#resume()
+    this.#scope = new Scope(form, isNamespace ? origin.#scope : undefined)
+    this.#host = isNamespace ? origin.#host : new Host(origin, this)
+    this.#cache = (form.values as unknown) === bytes ? undefined : new ValueCache(this.#host, form)
+  }
+
+  get name(): string {
+    return this.#host.name
   }
 
   get revision(): number {
-    return this.#core.call((engine) => engine.revision)
+    return this.#open.core.call((engine) => engine.revision)
   }
 
   get compactRevision(): number {
-    return this.#core.call((engine) => engine.compactRevision)
+    return this.#open.core.call((engine) => engine.compactRevision)
   }
 
   get durableRevision(): number {
-    return this.#core.call((engine) => engine.durableRevision)
+    return this.#open.core.call((engine) => engine.durableRevision)
   }
 
   // Reads.
 
   get(key: Key, options?: ReadOptions): V | undefined {
-    return this.#valueOf(args.key(key), this.#readRevision(options))
+    // Not by `#read`, which needs a function made for each call.
+    const operation = this.#host.operations.get
+    const began = operation.begin()
+    try {
+      return this.#valueOf(key, this.#readRevision(options))
+    } catch (e) {
+      operation.errors++
+      throw e
+    } finally {
+      if (began > 0) operation.end(began)
+    }
   }
 
   entry(key: Key, options?: ReadOptions): Entry<V> | undefined {
-    const packed = this.#packed(args.key(key), this.#readRevision(options))
-    return packed && readEntry(new wire.Reader(packed), this.#form)
+    return this.#read('entry', (host) => {
+      const [stored, revision] = [this.#form.space.key(key), this.#readRevision(options)]
+      const packed = host.core.call((engine) => engine.get(stored, revision))
+      return packed && readEntry(new wire.Reader(packed), this.#form)
+    })
   }
 
   getMany(keys: Iterable<Key>, options?: ReadOptions): (V | undefined)[] {
-    const revision = this.#readRevision(options)
-    if (typeof keys === 'string' || typeof keys?.[Symbol.iterator] !== 'function') {
-      throw invalidArgument('keys: expected several keys, as an array or another iterable.')
-    }
-    // All keys first: what an iterable of the user's writes while it runs is before the read.
-    const wanted = Array.from(keys, (key) => args.key(key))
-    // Also where no key is asked for.
-    return this.#core.call(() => wanted).map((key) => this.#valueOf(key, revision))
+    return this.#read('getMany', (host) => {
+      const revision = this.#readRevision(options)
+      const wanted = args.iterable(keys, 'keys') as Key[]
+      // Also where no key is asked for.
+      return host.core.call(() => wanted).map((key) => this.#valueOf(key, revision))
+    })
   }
 
   list(range: Range = {}, options?: ListOptions): ListResult<V> {
-    const request = txn.checkList(range, options)
-    return readList(this.#range(request), this.#form, request.keysOnly)
+    return this.#read('list', () => {
+      const request = txn.checkList(range, options, this.#form.space)
+      return readList(this.#range(request), this.#form, request.keysOnly)
+    })
   }
 
   count(range: Range = {}, options?: ReadOptions): number {
-    const revision = this.#readRevision(options)
-    return readList(this.#range({ ...txn.checkList(range, undefined), revision, countOnly: true }), this.#form, false)
-      .count
+    return this.#read('count', () => {
+      const revision = this.#readRevision(options)
+      const request = { ...txn.checkList(range, undefined, this.#form.space), revision, countOnly: true }
+      return readList(this.#range(request), this.#form, false).count
+    })
   }
 
   history(target: Key | Range, options?: HistoryOptions): Change<V>[] {
-    const given = args.options(options, ['from', 'to', 'limit'], 'history')
-    const request = {
-      keys: args.target(target),
-      from: args.natural(given.from, 'from'),
-      to: args.natural(given.to, 'to'),
-      limit: args.natural(given.limit, 'limit'),
-    }
-    const packed = wire.packHistory(request)
-    return readChanges(new wire.Reader(this.#core.call((engine) => engine.history(packed))), this.#form)
+    return this.#read('history', (host) => {
+      const given = args.options(options, ['from', 'to', 'limit'], 'history')
+      const packed = wire.packHistory({
+        keys: this.#form.space.target(target),
+        from: args.natural(given.from, 'from'),
+        to: args.natural(given.to, 'to'),
+        limit: args.natural(given.limit, 'limit'),
+      })
+      return readChanges(new wire.Reader(host.core.call((engine) => engine.history(packed))), this.#form)
+    })
   }
 
   diff(range: Range, from: number, to?: number): Difference<V>[] {
-    const packed = wire.packDiff(args.range(range), args.integer(from, 'from'), args.natural(to, 'to'))
-    return readDifferences(new wire.Reader(this.#core.call((engine) => engine.diff(packed))), this.#form)
+    return this.#read('diff', (host) => {
+      const keys = this.#form.space.range(range)
+      const packed = wire.packDiff(keys, args.integer(from, 'from'), args.natural(to, 'to'))
+      return readDifferences(new wire.Reader(host.core.call((engine) => engine.diff(packed))), this.#form)
+    })
   }
 
   snapshot(revision?: number): Snapshot<V> {
-    const wanted = args.natural(revision, 'revision')
-    const pinned = this.#core.call((engine) => engine.snapshot(wanted))
-    return new StoreSnapshot<V>({ view: this, release: (revision) => this.#release(revision) }, pinned)
+    return this.#read('snapshot', (host) => {
+      return new StoreSnapshot<V>(this, host, args.natural(revision, 'revision'))
+    })
   }
 
   hash(revision?: number): { hash: number; revision: number; compactRevision: number } {
-    const wanted = args.natural(revision, 'revision')
-    const reader = new wire.Reader(this.#core.call((engine) => engine.hash(wanted)))
-    return { hash: reader.u32(), revision: reader.u64(), compactRevision: reader.u64() }
+    return this.#read('hash', (host) => {
+      const wanted = args.natural(revision, 'revision')
+      const reader = new wire.Reader(host.core.call((engine) => engine.hash(wanted)))
+      return { hash: reader.u32(), revision: reader.u64(), compactRevision: reader.u64() }
+    })
   }
 
-  // Writes. Each is async, so that whatever fails rejects; what comes before the first await runs at the call.
-
-  async put(key: Key, value: V | undefined, options?: PutOptions): Promise<PutResult<V>> {
-    const given = args.options(options, putOptions, 'put')
-    const settle = this.#settlement(given)
-    const put = txn.checkPut(key, value, given, this.#form)
-    const result = given.ttlSeconds === undefined ? this.#put(put) : this.#putWithTtl(put, given)
-    await settle()
-    return result
+  stats(): StoreStats {
+    return { ...this.#open.stats(), operations: statsOf(this.#host.operations) }
   }
 
-  async delete(target: Key | Range, options?: WriteOptions & { prevEntries?: boolean }): Promise<DeleteResult<V>> {
-    const given = args.options(options, [...writeOptions, 'prevEntries'], 'delete')
-    const settle = this.#settlement(given)
-    const request = txn.checkDelete(target, given.prevEntries)
-    const result = txn.readDelete(this.#apply(wire.packDeleteRange(request)), request, this.#form)
-    await settle()
-    return result
+  // Writes. What fails rejects; what they do is done at the call.
+
+  put(key: Key, value: V | undefined, options?: PutOptions): Promise<PutResult<V>> {
+    return this.#write('put', options, putOptions, (given, host) => {
+      const put = txn.checkPut(key, value, given, this.#form)
+      const ttls = checkTtl(given)
+      if (!ttls) return this.#put(host, put)
+      return host.withLeases(ttls, ([lease = 0n]) => this.#put(host, { ...put, lease }))
+    })
   }
 
-  async txn(request: TxnRequest<V>, options?: WriteOptions): Promise<TxnResult<V>> {
-    const settle = this.#settlement(args.options(options, writeOptions, 'txn'))
-    const checked = txn.checkTxn(request, this.#form)
-    const result = txn.readTxn(this.#apply(wire.packTxn(checked), txn.grows(checked)), checked, this.#form)
-    await settle()
-    return result
+  putMany(entries: Iterable<readonly [Key, V]>, options?: PutManyOptions): Promise<WriteResult> {
+    return this.#write('putMany', options, putManyOptions, (given, host) => {
+      const puts = txn.checkPuts(entries, given, this.#form)
+      const apply = (puts: wire.Put[]) => ({ revision: this.#commit(host, { ...blindly, puts }) })
+      const ttls = checkTtl(given)
+      if (!ttls || puts.length === 0) return apply(puts)
+      return host.withLeases(ttls, ([lease = 0n]) => apply(puts.map((put) => ({ ...put, lease }))))
+    })
   }
 
-  async compareAndSet(
+  delete(target: Key | Range, options?: WriteOptions & { prevEntries?: boolean }): Promise<DeleteResult<V>> {
+    return this.#write('delete', options, [...writeOptions, 'prevEntries'], (given, host) => {
+      const request = txn.checkDelete(target, given.prevEntries, this.#form.space)
+      return txn.readDelete(host.apply(wire.packDeleteRange(request)), request, this.#form)
+    })
+  }
+
+  txn(request: TxnRequest<V>, options?: WriteOptions): Promise<TxnResult<V>> {
+    return this.#write('txn', options, writeOptions, (_, host) => {
+      const checked = txn.checkTxn(request, this.#form)
+      return txn.readTxn(host.apply(wire.packTxn(checked), txn.grows(checked)), checked, this.#form)
+    })
+  }
+
+  compareAndSet(
     key: Key,
     expected: V | undefined,
     value: V,
-    options?: WriteOptions,
+    options?: PutManyOptions,
   ): Promise<{ ok: boolean; revision: number }> {
-    const compare = expected === undefined ? { key, version: 0 } : { key, value: expected }
-    const { ok, revision } = await this.txn({ if: [compare], then: [{ put: [key, value] }] }, options)
-    return { ok, revision }
+    return this.#write('compareAndSet', options, putManyOptions, (given, host) => {
+      const compare = expected === undefined ? { key, version: 0 } : { key, value: expected }
+      const { compare: compares } = txn.checkTxn({ if: [compare] }, this.#form)
+      const put = txn.checkPut(key, value, given, this.#form)
+      const apply = (put: wire.Put) => {
+        const request: wire.Txn = { compare: compares, success: [{ kind: 'put', put }], failure: [] }
+        const { ok, revision } = txn.readTxn(host.apply(wire.packTxn(request), true), request, this.#form)
+        return { ok, revision }
+      }
+      const ttls = checkTtl(given)
+      if (!ttls) return apply(put)
+      return host.withLeases(
+        ttls,
+        ([lease = 0n]) => apply({ ...put, lease }),
+        ({ ok }) => ok,
+      )
+    })
   }
 
-  async restoreTo(range: Range, revision: number, options?: WriteOptions): Promise<WriteResult> {
-    const settle = this.#settlement(args.options(options, writeOptions, 'restoreTo'))
-    const request = wire.packRestoreTo(args.range(range), args.integer(revision, 'revision'))
-    const result = { revision: this.#apply(request, true).u64() }
-    await settle()
-    return result
+  transact<T>(body: (tx: Transaction<V>) => T | Promise<T>, options?: WriteOptions & { retries?: number }): Promise<T> {
+    return this.#write('transact', options, [...writeOptions, 'retries'], (given, host) => {
+      args.callback(body, 'body')
+      const retries = given.retries === undefined ? retriesUsual : args.integer(given.retries, 'retries')
+      return this.#transact(host, body, retries, args.abortSignal(given.signal))
+    })
   }
 
-  async compact(revision: number): Promise<void> {
-    this.#checkOpen()
-    return this.#background(this.#compact(args.integer(revision, 'revision')))
+  restoreTo(range: Range, revision: number, options?: WriteOptions): Promise<WriteResult> {
+    return this.#write('restoreTo', options, writeOptions, (_, host) => {
+      const request = wire.packRestoreTo(this.#form.space.range(range), args.integer(revision, 'revision'))
+      return { revision: host.apply(request, true).u64() }
+    })
   }
 
-  async sync(options?: { durability?: 'relaxed' | 'strict'; signal?: AbortSignal }): Promise<number> {
-    const given = args.options(options, writeOptions, 'sync')
-    const durability = args.oneOf(given.durability, ['relaxed', 'strict'], 'durability') ?? 'strict'
-    const signal = args.abortSignal(given.signal)
-    signal?.throwIfAborted()
-    this.#checkOpen()
-    await detachable(this.#persist.written(durability), signal)
-    return this.durableRevision
+  compact(revision: number): Promise<void> {
+    return this.#background('compact', (host) => host.compact(args.integer(revision, 'revision')))
+  }
+
+  sync(options?: { durability?: 'relaxed' | 'strict'; signal?: AbortSignal }): Promise<number> {
+    return this.#background('sync', async (host) => {
+      const given = args.options(options, writeOptions, 'sync')
+      const durability = args.oneOf(given.durability, ['relaxed', 'strict'], 'durability') ?? 'strict'
+      await host.written(durability, args.abortSignal(given.signal))
+      return this.durableRevision
+    })
   }
 
   // Backup.
 
   backup(options?: BackupOptions): Backup {
-    const given = args.options(options, ['revision', 'history'], 'backup')
-    const revision = args.natural(given.revision, 'revision')
-    const history = given.history === undefined || args.flag(given.history, 'history')
-    return new StoreBackup({ core: this.#core, ended: () => this.#removeForgotten() }, revision, history)
+    return this.#read('backup', (host) => {
+      const given = args.options(options, ['revision', 'history'], 'backup')
+      const revision = args.natural(given.revision, 'revision')
+      const history = given.history === undefined || args.flag(given.history, 'history')
+      return new StoreBackup(host, revision, history)
+    })
   }
 
-  async restore(source: ReadableStream<Uint8Array> | Uint8Array): Promise<void> {
-    const settle = this.#settlement({})
-    const bytes = await readBackup(source)
-    this.#checkOpen()
-    await this.#persist.settled()
-    this.#persist.check(false)
-    this.#core.call((engine) => engine.restore(bytes, newIncarnation()))
-    this.#changed()
-    this.#armExpiry()
-    await settle()
-    this.#sentinel?.note(this.#core, true)
+  restore(source: ReadableStream<Uint8Array> | Uint8Array): Promise<void> {
+    return this.#background('restore', async () => {
+      const bytes = await readBackup(source)
+      await this.#writable.restore(bytes)
+    })
   }
 
   // Watch.
 
   watch(target: Key | Range, options?: WatchOptions): Watch<V> {
-    this.#checkOpen()
-    return this.#watchers.watch(target, options)
+    return this.#writable.watchers.watch(this.#scope, target, options)
   }
 
   on(
@@ -296,36 +301,46 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
     listener: (batch: WatchBatch<V>) => void,
     options?: WatchOptions & { onError?: (error: RevkvError) => void },
   ): Unsubscribe {
-    this.#checkOpen()
-    return this.#watchers.on(target, listener, options)
+    return this.#writable.watchers.on(this.#scope, target, listener, options)
+  }
+
+  live<T>(query: (view: ReadView<V>) => T): Live<T> {
+    return new LiveQuery(this, this.#writable, this.#scope, query)
   }
 
   // Leases.
 
-  async grant(ttlSeconds: number, options?: { id?: bigint }): Promise<Lease> {
-    const given = args.options(options, ['id'], 'grant')
-    const ttl = args.ttlSeconds(ttlSeconds)
-    if (given.id === 0n) throw invalidArgument('id: a lease id may not be 0n, which means no lease.')
-    const settle = this.#settlement({})
-    const id = given.id === undefined ? randomLeaseId() : args.leaseId(given.id, 'id')
-    const granted = this.#grant(id, ttl)
-    await settle()
-    return new StoreLease(this.#leases, this.#form, id, granted)
+  grant(ttlSeconds: number, options?: { id?: bigint }): Promise<Lease> {
+    return this.#background('grant', async (host) => {
+      const given = args.options(options, ['id'], 'grant')
+      const ttl = args.ttlSeconds(ttlSeconds)
+      if (given.id === 0n) throw invalidArgument('id: a lease id may not be 0n, which means no lease.')
+      const id = given.id === undefined ? randomLeaseId() : args.leaseId(given.id, 'id')
+      const granted = host.grant(id, ttl)
+      await host.written(host.durability, undefined)
+      return new StoreLease(host.leases, this.#form, id, granted)
+    })
   }
 
   lease(id: bigint): Lease | undefined {
-    const info = this.#leaseInfo(args.leaseId(id, 'id'))
-    return info && new StoreLease(this.#leases, this.#form, info.id, info.ttlSeconds)
+    const { leases } = this.#open
+    const info = leases.info(args.leaseId(id, 'id'))
+    return info && new StoreLease(leases, this.#form, info.id, info.ttlSeconds)
   }
 
   leases(): bigint[] {
-    return [...this.#core.call((engine) => engine.leases())]
+    return [...this.#open.core.call((engine) => engine.leases())]
   }
 
-  // The end.
+  // Namespaces, and the end.
+
+  namespace<W = V>(prefix: Key, options?: NamespaceOptions<W>): Store<W> {
+    this.#checkOpen()
+    return new EngineStore<W>(this as EngineStore<unknown>, checkNamespace(prefix, options, this.#form))
+  }
 
   close(): Promise<void> {
-    this.#closing ??= this.#shutDown()
+    this.#closing ??= this.#isNamespace ? this.#closeNamespace() : this.#host.close()
     return this.#closing
   }
 
@@ -333,31 +348,28 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
     return this.close()
   }
 
-  async #shutDown(): Promise<void> {
-    this.#expiry.stop()
-    await Promise.allSettled(this.#compacting)
-    try {
-      await this.#persist.close()
-    } finally {
-      await this.#letGo()
-    }
+  async #closeNamespace(): Promise<void> {
+    const isOpen = !this.#scope.closed && !this.#host.isClosing
+    this.#scope.end()
+    if (!isOpen) return
+    this.#host.watchers.endClosed()
+    await this.#host.written(this.#host.durability, undefined)
   }
 
-  async #letGo(): Promise<void> {
-    try {
-      // Listeners hear of the last durable revision too.
-      await this.#watchers.settled()
-      this.#sentinel?.note(this.#core, true)
-      this.#watchers.end()
-      this.#core.free()
-    } finally {
-      await this.#lock?.release()
-      this.emit('closed', {})
-    }
+  /** The host, unless this is a namespace that is closed. (Of a store that is, the engine says so itself.) */
+  get #open(): Host {
+    if (this.#scope.closed) throw new RevkvError('CLOSED', 'The namespace is closed.')
+    return this.#host
+  }
+
+  /** The same, for what a store that is being closed takes no more. */
+  get #writable(): Host {
+    this.#checkOpen()
+    return this.#host
   }
 
   #checkOpen(): void {
-    if (this.#closing) throw new RevkvError('CLOSED', 'The store is closed.')
+    this.#open.checkOpen()
   }
 
   #readRevision(options: unknown): number {
@@ -365,167 +377,142 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
     return args.natural(args.options(options, readOptions, 'read').revision, 'revision')
   }
 
-  #packed(key: Uint8Array, revision: number): Uint8Array | undefined {
-    return this.#core.call((engine) => engine.get(key, revision))
-  }
-
-  #valueOf(key: Uint8Array, revision: number): V | undefined {
-    const packed = this.#packed(key, revision)
+  #valueOf(key: Key, revision: number): V | undefined {
+    const host = this.#open
+    if (revision === 0 && typeof key === 'string' && this.#cache) return this.#cache.get(key)
+    const stored = this.#form.space.key(key)
+    const packed = host.core.call((engine) => engine.get(stored, revision))
     return packed && readValue(packed, 0, this.#form)
   }
 
   #range(request: wire.RangeRequest): wire.Reader {
     const packed = wire.packRange(request)
-    return new wire.Reader(this.#core.call((engine) => engine.range(packed)))
+    return new wire.Reader(this.#host.core.call((engine) => engine.range(packed)))
+  }
+
+  /** A read, counted and timed. */
+  #read<R>(name: OperationName, body: (host: Host) => R): R {
+    const operation = this.#host.operations[name]
+    const began = operation.begin()
+    try {
+      return body(this.#open)
+    } catch (e) {
+      operation.errors++
+      throw e
+    } finally {
+      if (began > 0) operation.end(began)
+    }
+  }
+
+  /** The same of what takes a while. What `body` does before its first await is done at the call. */
+  async #background<R>(name: OperationName, body: (host: Host) => Promise<R>): Promise<R> {
+    const operation = this.#host.operations[name]
+    const began = operation.begin()
+    try {
+      return await body(this.#writable)
+    } catch (e) {
+      operation.errors++
+      throw e
+    } finally {
+      if (began > 0) operation.end(began)
+    }
   }
 
   /**
-   * Checks a write's durability and signal before it does anything, and gives the waiting that comes after it.
-   * An aborted signal ends the waiting only: what is applied stays.
+   * A write: checks how durable it has to be and its signal before it does anything, and waits for that after it. An
+   * aborted signal ends the waiting only: what is applied stays.
    */
-  #settlement(given: args.Given): () => Promise<void> {
-    const durability = args.durability(given.durability) ?? this.#durability
-    const signal = args.abortSignal(given.signal)
-    signal?.throwIfAborted()
-    this.#checkOpen()
-    return async () => {
-      // The user's codec has run since.
+  async #write<R>(
+    name: OperationName,
+    options: unknown,
+    names: readonly string[],
+    body: (given: args.Given, host: Host) => R | Promise<R>,
+  ): Promise<R> {
+    const operation = this.#host.operations[name]
+    const began = operation.begin()
+    try {
+      const given = args.options(options, names, name)
+      const durability = args.durability(given.durability) ?? this.#host.durability
+      const signal = args.abortSignal(given.signal)
       signal?.throwIfAborted()
-      if (durability !== 'memory') await detachable(this.#persist.written(durability), signal)
+      const done = body(given, this.#writable)
+      const result = done instanceof Promise ? await done : done
+      // Not to wait for nothing: it would be a promise more for each write.
+      if (durability !== 'memory' || signal) await this.#host.written(durability, signal)
+      return result
+    } catch (e) {
+      operation.errors++
+      throw e
+    } finally {
+      if (began > 0) operation.end(began)
     }
   }
 
-  /** One request to the engine. The reader stands behind the answer's kind, which is that of the request. */
-  #apply(request: Uint8Array, grows = false): wire.Reader {
-    this.#persist.check(grows)
-    const reader = new wire.Reader(this.#core.call((engine) => engine.apply(request, Date.now())))
-    reader.u32()
-    this.#changed()
-    return reader
+  #put(host: Host, put: wire.Put): PutResult<V> {
+    return txn.readPut(host.apply(wire.packPut(put), true), this.#form)
   }
 
-  #applyLease(request: Uint8Array): wire.Reader {
-    const reader = this.#apply(request)
-    this.#armExpiry()
-    return reader
+  #commit(host: Host, commit: wire.Commit): number {
+    return host.apply(wire.packCommit(commit), commit.puts.length > 0).u64()
   }
 
-  #changed(): void {
-    this.#persist.start()
-    this.#watchers.wake()
+  async #transact<T>(
+    host: Host,
+    body: (tx: Transaction<V>) => T | Promise<T>,
+    retries: number,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
+    for (let tries = 0; ; tries++) {
+      this.#checkOpen()
+      const revision = host.pin(0)
+      const release = host.unpinning(revision)
+      const tx = new StoreTransaction<V>(this, host, this.#form, revision)
+      try {
+        const result = await detachable(Promise.resolve(body(tx)), signal)
+        signal?.throwIfAborted()
+        this.#checkOpen()
+        if (!tx.isWriting || (!tx.isOutlived && this.#commitDraft(host, tx.draft()))) return result
+      } catch (e) {
+        // All it reads was replaced under it; that is a conflict like another.
+        if (!tx.isOutlived || !RevkvError.is(e) || e.code !== 'RESTORED') throw e
+      } finally {
+        tx.end()
+        release()
+      }
+      if (tries >= retries) {
+        const text = `What the transaction had read was written by others ${tries + 1} times in a row.`
+        throw new RevkvError('CONFLICT', text)
+      }
+    }
   }
 
-  #put(put: wire.Put): PutResult<V> {
-    return txn.readPut(this.#apply(wire.packPut(put), true), this.#form)
-  }
-
-  #putWithTtl(put: wire.Put, given: args.Given): PutResult<V> {
-    if (given.lease !== undefined) throw invalidArgument('ttlSeconds: give either a lease or its ttl.')
-    const ttlSeconds = args.ttlSeconds(given.ttlSeconds)
-    const lease = randomLeaseId()
-    this.#grant(lease, ttlSeconds)
+  /** `false`: something that was read for it has changed. */
+  #commitDraft(host: Host, { commit, ttls }: Draft): boolean {
+    const apply = (leases: bigint[]) => {
+      for (const [i, { place }] of ttls.entries()) {
+        commit.puts[place] = { ...(commit.puts[place] as wire.Put), lease: leases[i] as bigint }
+      }
+      this.#commit(host, commit)
+    }
     try {
-      return this.#put({ ...put, lease })
+      host.withLeases(
+        ttls.map(({ ttlSeconds }) => ttlSeconds),
+        apply,
+      )
+      return true
     } catch (e) {
-      this.#applyLease(wire.packLeaseRevoke(lease))
+      if (RevkvError.is(e) && e.code === 'CONFLICT') return false
       throw e
     }
   }
-
-  /** Gives the ttl granted. */
-  #grant(id: bigint, ttlSeconds: number): number {
-    const reader = this.#applyLease(wire.packLeaseGrant(id, ttlSeconds))
-    reader.u64() // The revision, which a grant does not move.
-    reader.i64()
-    return reader.u64()
-  }
-
-  #leaseInfo(id: bigint): wire.LeaseInfo | undefined {
-    const packed = this.#core.call((engine) => engine.lease(id, Date.now()))
-    return packed && wire.readLease(packed)
-  }
-
-  async #keepAlive(id: bigint): Promise<number> {
-    const settle = this.#settlement({})
-    const reader = this.#applyLease(wire.packLeaseKeepAlive(id))
-    reader.u64() // The revision, which a keep-alive does not move.
-    const ttlSeconds = reader.u64()
-    await settle()
-    return ttlSeconds
-  }
-
-  async #revoke(id: bigint): Promise<WriteResult> {
-    const settle = this.#settlement({})
-    const revision = this.#applyLease(wire.packLeaseRevoke(id)).u64()
-    await settle()
-    return { revision }
-  }
-
-  /** What only the snapshot kept is removed in the background. */
-  #release(revision: number): void {
-    if (this.#closing) return
-    if (this.#core.call((engine) => engine.releaseSnapshot(revision))) this.#removeForgotten()
-  }
-
-  #armExpiry(): void {
-    this.#expiry.set(this.#core.call((engine) => engine.nextDeadline()))
-  }
-
-  #expire(): void {
-    try {
-      this.#core.call((engine) => engine.tick(Date.now()))
-      this.#changed()
-      this.#armExpiry()
-    } catch (e) {
-      this.report(e)
-    }
-  }
-
-  /** What expired while the database was closed, and a compaction that was cut short. */
-  #resume(): void {
-    this.#expire()
-    this.#removeForgotten()
-  }
-
-  #removeForgotten(): void {
-    if (this.#closing) return
-    this.#background(this.#compactPhysically()).catch((e: unknown) => this.report(e))
-  }
-
-  #background(work: Promise<void>): Promise<void> {
-    const tracked = work.finally(() => this.#compacting.delete(tracked))
-    this.#compacting.add(tracked)
-    return tracked
-  }
-
-  async #compact(revision: number): Promise<void> {
-    // A listener that only hears of durable revisions must not be overtaken by forgetting others.
-    if (revision > this.durableRevision && revision <= this.revision) await this.#persist.written('relaxed')
-    await this.#watchers.settled()
-    this.#apply(wire.packCompact(revision))
-    if (revision > 0) this.emit('compacted', { revision })
-    await this.#compactPhysically()
-    await this.#persist.written(this.#durability === 'memory' ? 'relaxed' : this.#durability)
-  }
-
-  /** The removal itself, in slices, so that a large one does not hold up anything else. */
-  async #compactPhysically(): Promise<void> {
-    let sliceEnd = Date.now() + sliceMs
-    while (this.#core.call((engine) => engine.compactStep())) {
-      if (Date.now() < sliceEnd) continue
-      await new Promise((resolve) => setTimeout(resolve, 0))
-      sliceEnd = Date.now() + sliceMs
-    }
-    this.#persist.start()
-  }
 }
 
-/** The promise, or the signal's reason when that comes first. */
-function detachable(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (!signal) return promise
-  return new Promise((resolve, reject) => {
-    const detach = () => reject(signal.reason)
-    signal.addEventListener('abort', detach, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', detach))
-  })
+/** A commit that does not depend on anything. */
+const blindly: wire.Commit = { revision: 0, reads: [], deletes: [], puts: [] }
+
+/** The ttl of the lease that has to be granted, if one has. */
+function checkTtl(given: args.Given): [number] | undefined {
+  if (given.ttlSeconds === undefined) return undefined
+  if (given.lease !== undefined) throw invalidArgument(ttlOrLease)
+  return [args.ttlSeconds(given.ttlSeconds)]
 }

@@ -4,6 +4,7 @@ import * as args from './arguments.js'
 import { encodeValue } from './codecs.js'
 import { type Form, readEntry, readList, readOptionalEntry } from './entry.js'
 import { invalidArgument, RevkvError } from './errors.js'
+import type { Keyspace } from './keyspace.js'
 import type { DeleteResult, PutResult, TxnOpResult, TxnResult } from './types.js'
 import * as wire from './wire.js'
 
@@ -18,7 +19,7 @@ const empty = new Uint8Array(0)
 export function checkPut<V>(key: unknown, value: unknown, given: args.Given, form: Form<V>): wire.Put {
   const ignoreValue = args.flag(given.ignoreValue, 'ignoreValue')
   return {
-    key: args.key(key),
+    key: form.space.key(key),
     lease: args.leaseId(given.lease),
     prevKv: args.flag(given.prevEntry, 'prevEntry'),
     ignoreValue,
@@ -27,12 +28,23 @@ export function checkPut<V>(key: unknown, value: unknown, given: args.Given, for
   }
 }
 
-export function checkDelete(target: unknown, prevEntries: unknown): wire.DeleteRange {
-  return { keys: args.deletion(target), prevKv: args.flag(prevEntries, 'prevEntries') }
+/** The puts of `[key, value]` pairs, all with the same options. */
+export function checkPuts<V>(entries: unknown, given: args.Given, form: Form<V>): wire.Put[] {
+  const budget: Budget = { operations: 0, bytes: wire.requestBytesMax }
+  return args.iterable(entries, 'entries').map((pair) => {
+    if (!Array.isArray(pair) || pair.length !== 2) throw invalidArgument('entries: expected pairs of [key, value].')
+    const put = checkPut(pair[0], pair[1], given, form)
+    spend(budget, put.value)
+    return put
+  })
 }
 
-const listOptions = [
-  'revision',
+export function checkDelete(target: unknown, prevEntries: unknown, space: Keyspace): wire.DeleteRange {
+  return { keys: space.deletion(target), prevKv: args.flag(prevEntries, 'prevEntries') }
+}
+
+/** Of a list at a revision that is given already. */
+export const listOptionsAt = [
   'limit',
   'reverse',
   'keysOnly',
@@ -42,11 +54,12 @@ const listOptions = [
   'minCreateRevision',
   'maxCreateRevision',
 ]
+const listOptions = ['revision', ...listOptionsAt]
 
-export function checkList(range: unknown, input: unknown): wire.RangeRequest {
+export function checkList(range: unknown, input: unknown, space: Keyspace): wire.RangeRequest {
   const given = args.options(input, listOptions, 'list')
   return {
-    keys: args.range(range),
+    keys: space.range(range),
     revision: args.natural(given.revision, 'revision'),
     limit: args.natural(given.limit, 'limit'),
     keysOnly: args.flag(given.keysOnly, 'keysOnly'),
@@ -107,7 +120,7 @@ function checkCompare<V>(compare: unknown, form: Form<V>, budget: Budget): wire.
   const operand = checkOperand(target, given[target], form)
   if (typeof operand === 'object') spend(budget, operand)
   return {
-    keys: args.compareKeys(given.key, given.end),
+    keys: form.space.compareKeys(given.key, given.end),
     target,
     operand,
     result: args.oneOf(given.is, wire.compareResults, 'is') ?? '=',
@@ -148,11 +161,11 @@ function checkOp<V>(input: unknown, form: Form<V>, budget: Budget, depth: number
       return { kind: 'put', put }
     }
     case 'delete':
-      return { kind: 'delete', delete: checkDelete(given.delete, given.prevEntries) }
+      return { kind: 'delete', delete: checkDelete(given.delete, given.prevEntries, form.space) }
     case 'list':
-      return { kind: 'range', range: checkList(given.list, given.options), single: false }
+      return { kind: 'range', range: checkList(given.list, given.options, form.space), single: false }
     case 'get': {
-      const range = { ...checkList({}, undefined), keys: { key: args.key(given.get) } }
+      const range = { ...checkList({}, undefined, form.space), keys: { key: form.space.key(given.get) } }
       return { kind: 'range', range: { ...range, revision: args.natural(given.revision, 'revision') }, single: true }
     }
     case 'txn':

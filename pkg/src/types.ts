@@ -50,6 +50,8 @@ export interface OpenOptions<V = unknown> {
    * Default for every write: "strict" unless given here. Writers that wait at the same time share one commit.
    */
   durability?: Durability
+  /** Forgets history by itself, off the critical path. Absent = it is kept until `compact`. */
+  retention?: Retention
   /**
    * The most that keys and history may be counted as: for a key 80 and its length, 16 for each change of it, 20 and the
    * lengths of key and value for each record. A write past it is `QUOTA_EXCEEDED`; deletes and compaction go on. 0 or
@@ -67,6 +69,36 @@ export interface OpenOptions<V = unknown> {
   wasm?: WebAssembly.Module | BufferSource | URL | string | Response | Promise<Response>
   /** Aborting while the store opens rejects with the signal's reason; an open store is not touched by it. */
   signal?: AbortSignal
+}
+
+/**
+ * How much history is kept, by as many of these as are given: what one of them lets go of is forgotten, whatever the others
+ * say. The newest revision always stays, and what snapshots hold. Up to an eighth more is kept, or a sixteenth of `bytes`,
+ * so that forgetting, which passes over every key, is not done all the time; it begins about a tenth of a second after a
+ * write. A watch that is further behind than this ends with `COMPACTED`, or goes on by `onCompacted`.
+ *
+ * @example
+ * const store = await open({ retention: { revisions: 1000, ageMs: 24 * 3600_000 } })
+ */
+export interface Retention {
+  /** So many of the newest revisions stay readable; at least 1. */
+  revisions?: number
+  /**
+   * What the store held within so many milliseconds stays readable. When revisions were made is known only while the store
+   * is open: what it held when it was opened counts as made then.
+   */
+  ageMs?: number
+  /**
+   * While keys and history are counted as more, as by `maxBytes`, the older half of history goes. Below `maxBytes`, or
+   * writes are refused before anything is forgotten.
+   */
+  bytes?: number
+}
+
+export interface NamespaceOptions<V> {
+  /** How its values become bytes. As in the store it is of, unless given. */
+  values?: Codec<V>
+  keys?: 'utf8' | 'bytes'
 }
 
 /** One key as it was at one revision. */
@@ -113,7 +145,13 @@ export interface Store<V = unknown> extends EventTarget, AsyncDisposable {
 
   // Reads: synchronous, from memory, a consistent cut at one revision.
 
-  /** The value of a key, undefined where absent. */
+  /**
+   * The value of a key, undefined where absent.
+   *
+   * Values read by text keys and not from the past are kept decoded, one or two thousand of them: until its key is written,
+   * the same key gives the same object, to everybody who asks. Treat it as read-only: whoever changes it changes what the
+   * others see. (Not so with the codec `bytes`, of which each read gives a copy.)
+   */
   get(key: Key, options?: ReadOptions): V | undefined
   /** The key with its value, revisions, version and lease. */
   entry(key: Key, options?: ReadOptions): Entry<V> | undefined
@@ -156,6 +194,15 @@ export interface Store<V = unknown> extends EventTarget, AsyncDisposable {
    */
   put(key: Key, value: undefined, options: PutOptions & { ignoreValue: true }): Promise<PutResult<V>>
   put(key: Key, value: V, options?: PutOptions): Promise<PutResult<V>>
+  /**
+   * Sets any number of keys in one revision, all with the same options; a `ttlSeconds` is of one lease for all of them. No
+   * entries are no revision. Up to 32 MiB at once. Errors: those of `put`, and `DUPLICATE_KEY` for a key given twice.
+   *
+   * @example
+   * await store.putMany([['users/ada', { born: 1815 }], ['users/alan', { born: 1912 }]])
+   * await store.putMany(Object.entries(settings))
+   */
+  putMany(entries: Iterable<readonly [Key, V]>, options?: PutManyOptions): Promise<WriteResult>
   /** Removes a key, or every key of a range; deleting what is absent is no error and makes no revision. */
   delete(target: Key | Range, options?: WriteOptions & { prevEntries?: boolean }): Promise<DeleteResult<V>>
   /**
@@ -179,8 +226,24 @@ export interface Store<V = unknown> extends EventTarget, AsyncDisposable {
     key: Key,
     expected: V | undefined,
     value: V,
-    options?: WriteOptions,
+    options?: PutManyOptions,
   ): Promise<{ ok: boolean; revision: number }>
+  /**
+   * Runs `body` on the newest revision and commits what it writes as one revision, if by then nothing it has read was
+   * written by others: not a key, nor one that was absent, nor any key of a range it has listed or counted (with whatever
+   * limit). Else runs it again, up to `retries` times (10 unless given), and then fails with `CONFLICT`. So a body has no
+   * effects but by its transaction. It may await; what it throws ends the transaction without a trace. A body that writes
+   * nothing never conflicts, as all it reads is of one revision. An aborted `signal` ends it at once.
+   *
+   * @example
+   * const left = await store.transact((tx) => {
+   *   const stock = tx.get('stock/tea') ?? 0
+   *   if (stock === 0) throw new Error('sold out')
+   *   tx.put('stock/tea', stock - 1)
+   *   return stock - 1
+   * })
+   */
+  transact<T>(body: (tx: Transaction<V>) => T | Promise<T>, options?: WriteOptions & { retries?: number }): Promise<T>
   /**
    * Puts a range back to how it was at `revision`, as one ordinary write, which can be undone in the same way: values come
    * back, what was not there is deleted, keys keep the lease they have now. Errors: `COMPACTED`, `FUTURE_REVISION`.
@@ -236,6 +299,18 @@ export interface Store<V = unknown> extends EventTarget, AsyncDisposable {
     options?: WatchOptions & { onError?: (error: RevkvError) => void },
   ): Unsubscribe
 
+  /**
+   * The value of a function of the store, run again when something it has read through `view` has changed, absent keys and
+   * ranges included. All reads of a run are at one revision. Nothing runs before its value is asked for; without
+   * subscribers it holds nothing in the store.
+   *
+   * @example
+   * const open = store.live((view) => view.count({ prefix: 'todo/' }))
+   * const unsubscribe = open.subscribe(() => show(open.value))
+   * show(open.value)
+   */
+  live<T>(query: (view: ReadView<V>) => T): Live<T>
+
   // Leases.
 
   /** A lease that lives `ttlSeconds` (1 to 9,000,000,000) from each keep-alive. `id` is chosen at random unless given. Errors: `LEASE_EXISTS`. */
@@ -244,6 +319,22 @@ export interface Store<V = unknown> extends EventTarget, AsyncDisposable {
   lease(id: bigint): Lease | undefined
   /** Ids of all leases, ascending. */
   leases(): bigint[]
+
+  /**
+   * The same store seen through a key prefix, with its own codec: its keys are those that begin so, shown without the
+   * prefix. It costs nothing to make and need not be closed. Revisions, `compact`, `sync`, `hash`, `backup`, `restore`,
+   * `stats`, leases (but for their keys) and events are those of the store; a lease that ends takes its keys in every
+   * namespace. `close` of a namespace ends its watches and live queries, and those of namespaces made from it, and waits
+   * until what was written is in the storage; the store stays open.
+   *
+   * @example
+   * const users = store.namespace<User>('users/')
+   * await users.put('ada', { name: 'Ada' })   // the key users/ada
+   */
+  namespace<W = V>(prefix: Key, options?: NamespaceOptions<W>): Store<W>
+
+  /** How much there is and how it has been used. It costs about as much as a read. */
+  stats(): StoreStats
 
   /**
    * Flushes, releases the storage and the engine. May be called twice. Afterwards everything is `CLOSED`.
@@ -275,6 +366,8 @@ export interface Store<V = unknown> extends EventTarget, AsyncDisposable {
 
 /** The events of a store, each a CustomEvent. */
 export interface StoreEventMap {
+  /** `role` has changed. A store that shares with nobody has one role for life. */
+  role: CustomEvent<{ role: Store['role'] }>
   /** The storage has taken everything up to `revision`. Never sent without a storage. */
   durable: CustomEvent<{ revision: number }>
   /** History before `revision` is gone. */
@@ -286,6 +379,8 @@ export interface StoreEventMap {
    * `QUOTA_EXCEEDED`, those of durability "memory" are gone, watches that were told of them end with `RESTORED`.
    */
   quota: CustomEvent<{ error: RevkvError }>
+  /** The database was deleted while it was open: what it held is in memory only, and nothing more is written. */
+  evicted: CustomEvent<Record<string, never>>
   /** A listener threw or a background task failed. When nobody listens, the platform's `reportError` or the console hears of it. */
   error: CustomEvent<{ error: unknown }>
   closed: CustomEvent<Record<string, never>>
@@ -301,8 +396,70 @@ export interface ReadView<V> {
   count: Store<V>['count']
 }
 
-/** Reads as they were at `revision`, which is fixed. Released by `using`, or by its `[Symbol.dispose]()`. */
+/**
+ * Reads as they were at `revision`, which is fixed. After a `restore`, or what `quota` takes back, it is gone: `RESTORED`.
+ * Released by `using`, or by its `[Symbol.dispose]()`.
+ */
 export interface Snapshot<V> extends ReadView<V>, Disposable {}
+
+/**
+ * What `transact` gives to its body, usable until that has ended. Reads are at `revision` and see what the transaction has
+ * written, as if it had been committed on that; lists over such writes read their whole range. A `get` decodes anew.
+ */
+export interface Transaction<V> extends ReadView<V> {
+  /** Errors: those of `Store.put`, the ones about leases and size by `transact`. */
+  put(key: Key, value: undefined, options: TransactionPutOptions & { ignoreValue: true }): void
+  put(key: Key, value: V, options?: TransactionPutOptions): void
+  delete(target: Key | Range): void
+}
+
+/** A value that follows the store. */
+export interface Live<T> {
+  /**
+   * The newest value: the same one as before while nothing it was made from has changed, or the query gives the same again.
+   * Throws what the query throws. `CLOSED` after the store is.
+   */
+  readonly value: T
+  /**
+   * Calls `onChange` in a microtask after a write that has changed `value`, once however many there were; also when it has
+   * changed between the last time it was read and this call. It may read, write, and unsubscribe anybody.
+   */
+  subscribe(onChange: () => void): Unsubscribe
+}
+
+export interface StoreStats {
+  /** Keys there now. */
+  keys: number
+  /** Changes kept: the history. */
+  revisions: number
+  /** What keys and history are counted as, as by `maxBytes`. */
+  bytes: number
+  /** Memory of the engine's module, which all stores of the page share and which does not shrink. */
+  wasmBytes: number
+  /**
+   * What the storage takes, in bytes, as it said last; each call asks it again in the background. -1: it has not said, or
+   * cannot. 0 without a storage.
+   */
+  storageBytes: number
+  /** Watches and listeners, and what subscribed live queries have read. */
+  watchers: number
+  leases: number
+  /** By the name of the method, those that were called, on the store and its namespaces. */
+  operations: Record<string, OperationStats>
+}
+
+/**
+ * Every call is counted; one in 32, the first included, is timed, up to when its promise resolves. Times are off by at most
+ * a tenth, and no finer than the platform's clock, which in a browser may be 0.1 ms.
+ */
+export interface OperationStats {
+  count: number
+  /** Calls that threw or rejected. */
+  errors: number
+  /** Half of the timed calls took no longer; in microseconds. */
+  p50Us: number
+  p99Us: number
+}
 
 /** A key that is not the same at two revisions; absent where it was not there. */
 export interface Difference<V> {
@@ -407,6 +564,12 @@ export interface PutOptions extends WriteOptions {
   /** Keeps the lease the key has. */
   ignoreLease?: boolean
 }
+
+/** Where there is no answer to put a previous entry in. */
+export type PutManyOptions = Omit<PutOptions, 'prevEntry'>
+
+/** The same inside a transaction, which is made durable as a whole. */
+export type TransactionPutOptions = Omit<PutManyOptions, keyof WriteOptions>
 
 export interface WriteResult {
   /** The store's revision after the write. */

@@ -8,9 +8,11 @@ import * as args from './arguments.js'
 import { asyncDispose } from './dispose.js'
 import { type Form, readTaken } from './entry.js'
 import { RevkvError } from './errors.js'
+import type { Keyspace } from './keyspace.js'
+import type { Scope } from './scope.js'
 import type { Key, Range, Unsubscribe, Watch, WatchBatch, WatchOptions } from './types.js'
 import type { Core } from './wasm.js'
-import { packWatch, Reader, type WatchRequest } from './wire.js'
+import { type KeyRange, packWatch, Reader, type WatchRequest } from './wire.js'
 
 /** Events crossed at once: one crossing costs little beside decoding a thousand, and a thousand are soon used. */
 const eventsMax = 1000
@@ -24,11 +26,11 @@ interface Wish {
   signal: AbortSignal | undefined
 }
 
-function checkWatch(target: unknown, given: args.Given): Wish {
+function checkWatch(space: Keyspace, target: unknown, given: args.Given): Wish {
   const only = args.oneOf(given.only, ['put', 'delete'], 'only')
   return {
     request: {
-      keys: args.target(target),
+      keys: space.target(target),
       startRevision: args.natural(given.from, 'from'),
       prevKv: args.flag(given.prevEntry, 'prevEntry'),
       noPut: only === 'delete',
@@ -42,7 +44,7 @@ function checkWatch(target: unknown, given: args.Given): Wish {
 }
 
 /** How far a turn of delivery goes: what is written while it runs belongs to the next one. */
-interface Horizon {
+export interface Horizon {
   revision: number
   durableRevision: number
 }
@@ -100,57 +102,53 @@ class Cursor<V> {
     this.#last = through
     return [{ revision: through, changes: [] }]
   }
-
-  cancel(): void {
-    this.#core.call((engine) => engine.cancelWatch(this.id))
-  }
 }
 
-/** Who reads a cursor: an iterator or a listener. */
-interface Subscriber<V> {
-  readonly cursor: Cursor<V> | undefined
-  /** Hands on what there is up to the horizon; what user code throws is added to `failures`. */
-  deliver(horizon: Horizon, failures: unknown[]): void
+/** Who follows a watcher of the engine: an iterator, a listener or a live query. */
+export interface Subscriber {
+  readonly scope: Scope<unknown>
+  /** Hands on what its watcher `id` has up to the horizon; what user code throws is added to `failures`. */
+  deliver(horizon: Horizon, failures: unknown[], id: number): void
+  /** Opens its watchers in another engine, which has what was up to revision `kept`; what it throws ends it. */
+  reopen(kept: number): void
   /** The store is closing, or with an error, the watch cannot go on. */
   end(error?: unknown): void
   readonly wantsProgress: boolean
 }
 
-/** All watches of one store. */
-export class Watchers<V> {
+/** All watches of one engine. */
+export class Watchers {
   readonly #core: Core
-  readonly #form: Form<V>
   readonly #report: (error: unknown) => void
   /** By the engine's number for the watcher, which grows: so this is also the order of delivery. */
-  readonly #subscribers = new Map<number, Subscriber<V>>()
+  readonly #subscribers = new Map<number, Subscriber>()
   /** Those that want to hear of progress too, whether or not something of theirs has changed. */
   readonly #progress = new Set<number>()
   #turn: Promise<void> | undefined
 
-  constructor(core: Core, form: Form<V>, report: (error: unknown) => void) {
+  constructor(core: Core, report: (error: unknown) => void) {
     this.#core = core
-    this.#form = form
     this.#report = report
   }
 
-  watch(target: Key | Range, options: WatchOptions | undefined): Watch<V> {
-    const wish = checkWatch(target, args.options(options, watchOptions, 'watch'))
-    return new WatchIterator(this, wish)
+  watch<V>(scope: Scope<V>, target: Key | Range, options: WatchOptions | undefined): Watch<V> {
+    const wish = checkWatch(scope.form.space, target, args.options(options, watchOptions, 'watch'))
+    return new WatchIterator(this, scope, wish)
   }
 
-  on(target: Key | Range, listener: (batch: WatchBatch<V>) => void, options: unknown): Unsubscribe {
+  on<V>(scope: Scope<V>, target: Key | Range, listener: (batch: WatchBatch<V>) => void, options: unknown): Unsubscribe {
     const given = args.options(options, [...watchOptions, 'onError'], 'on')
-    const wish = checkWatch(target, given)
+    const wish = checkWatch(scope.form.space, target, given)
     args.callback(listener, 'listener')
     if (given.onError !== undefined) args.callback(given.onError, 'onError')
     const onError = (given.onError as ((error: unknown) => void) | undefined) ?? this.#report
-    const started = new Listener(this, wish, listener, onError)
+    const started = new Listener(this, scope, wish, listener, onError)
     return () => started.end()
   }
 
   /** Opens a cursor now, so that where a watch starts is settled by the call. */
-  open(wish: Wish, subscriber: Subscriber<V>): Cursor<V> {
-    const cursor = new Cursor(this.#core, this.#form, wish)
+  open<V>(scope: Scope<V>, wish: Wish, subscriber: Subscriber): Cursor<V> {
+    const cursor = new Cursor(this.#core, scope.form, wish)
     this.#subscribers.set(cursor.id, subscriber)
     if (wish.progress) this.#progress.add(cursor.id)
     // What a past `from` asks for is there already.
@@ -158,17 +156,31 @@ export class Watchers<V> {
     return cursor
   }
 
-  requestProgress(cursor: Cursor<V>): void {
+  /** Lets a subscriber know of changes from `revision` on. It looks for itself what they are. */
+  follow(keys: KeyRange, revision: number, subscriber: Subscriber): number {
+    const request = packWatch({ ...quiet, keys, startRevision: revision })
+    const id = this.#core.call((engine) => engine.watch(request))
+    this.#subscribers.set(id, subscriber)
+    this.wake()
+    return id
+  }
+
+  /** A follower knows of everything so far. */
+  skip(id: number): void {
+    this.#core.call((engine) => engine.skipEvents(id))
+  }
+
+  requestProgress(cursor: Cursor<unknown>): void {
     cursor.progressRequested = true
     this.#progress.add(cursor.id)
     this.wake()
   }
 
-  leave(cursor: Cursor<V>): void {
-    if (!this.#subscribers.delete(cursor.id)) return
-    this.#progress.delete(cursor.id)
+  leave(id: number): void {
+    if (!this.#subscribers.delete(id)) return
+    this.#progress.delete(id)
     try {
-      cursor.cancel()
+      this.#core.call((engine) => engine.cancelWatch(id))
     } catch (e) {
       // An engine that is gone has no watchers left to cancel.
       if (!RevkvError.is(e)) throw e
@@ -198,14 +210,16 @@ export class Watchers<V> {
     await this.#turn
   }
 
-  /** Runs something of the user's that may throw, apart from the turn it belongs to. */
-  later(work: () => void): void {
+  /** Runs something of the user's apart from the turn it belongs to. What it throws, or adds to `failures`, is reported. */
+  later(work: (failures: unknown[]) => void): void {
     queueMicrotask(() => {
+      const failures: unknown[] = []
       try {
-        work()
+        work(failures)
       } catch (e) {
-        this.#report(e)
+        failures.push(e)
       }
+      for (const failure of failures) this.#report(failure)
     })
   }
 
@@ -215,16 +229,12 @@ export class Watchers<V> {
 
   /** Goes on in another engine, which has what was up to revision `kept`: in the same order. */
   reopen(kept: number): void {
-    const subscribers = [...this.#subscribers.values()]
+    const subscribers = new Set(this.#subscribers.values())
     this.#subscribers.clear()
     this.#progress.clear()
     for (const subscriber of subscribers) {
-      const { cursor } = subscriber
-      if (!cursor) continue
       try {
-        cursor.reopen(kept)
-        this.#subscribers.set(cursor.id, subscriber)
-        if (subscriber.wantsProgress) this.#progress.add(cursor.id)
+        subscriber.reopen(kept)
       } catch (e) {
         subscriber.end(e)
       }
@@ -232,11 +242,23 @@ export class Watchers<V> {
     this.wake()
   }
 
+  /** The same for one cursor. */
+  resume(cursor: Cursor<unknown>, subscriber: Subscriber, kept: number): void {
+    cursor.reopen(kept)
+    this.#subscribers.set(cursor.id, subscriber)
+    if (subscriber.wantsProgress) this.#progress.add(cursor.id)
+  }
+
+  /** Ends those of a namespace that was closed. */
+  endClosed(): void {
+    for (const subscriber of [...this.#subscribers.values()]) if (subscriber.scope.closed) subscriber.end()
+  }
+
   #deliver(): void {
     const failures: unknown[] = []
     try {
       const horizon = this.horizon()
-      for (const id of this.#due()) this.#subscribers.get(id)?.deliver(horizon, failures)
+      for (const id of this.#due()) this.#subscribers.get(id)?.deliver(horizon, failures, id)
     } catch (e) {
       if (!this.isStopped) this.end(e)
     }
@@ -254,6 +276,9 @@ export class Watchers<V> {
   }
 }
 
+/** A watch that is not read. */
+const quiet = { prevKv: false, noPut: false, noDelete: false, resync: true }
+
 /** Ends `subscriber` with the signal's reason; gives what takes the signal off again. */
 function follow(signal: AbortSignal | undefined, abort: (reason: unknown) => void): () => void {
   if (!signal) return () => {}
@@ -270,8 +295,9 @@ interface PendingNext<V> {
 }
 
 /** The pull form. It takes from the engine only while someone waits in `next`. */
-class WatchIterator<V> implements Watch<V>, AsyncIterator<WatchBatch<V>, undefined>, Subscriber<V> {
-  readonly #watchers: Watchers<V>
+class WatchIterator<V> implements Watch<V>, AsyncIterator<WatchBatch<V>, undefined>, Subscriber {
+  readonly scope: Scope<V>
+  readonly #watchers: Watchers
   #cursor: Cursor<V> | undefined
   #unfollow: () => void = () => {}
   /** What the last crossing brought and has not been handed out. */
@@ -281,14 +307,15 @@ class WatchIterator<V> implements Watch<V>, AsyncIterator<WatchBatch<V>, undefin
   /** Told to the next reader, once. */
   #failure: { reason: unknown } | undefined
 
-  constructor(watchers: Watchers<V>, wish: Wish) {
+  constructor(watchers: Watchers, scope: Scope<V>, wish: Wish) {
     this.#watchers = watchers
+    this.scope = scope
     if (wish.signal?.aborted) {
       this.#fail(wish.signal.reason)
       return
     }
     try {
-      this.#cursor = watchers.open(wish, this)
+      this.#cursor = watchers.open(scope, wish, this)
     } catch (e) {
       if (!RevkvError.is(e) || e.code !== 'COMPACTED') throw e
       this.end(e)
@@ -297,8 +324,8 @@ class WatchIterator<V> implements Watch<V>, AsyncIterator<WatchBatch<V>, undefin
     this.#unfollow = follow(wish.signal, (reason) => this.#fail(reason))
   }
 
-  get cursor(): Cursor<V> | undefined {
-    return this.#cursor
+  reopen(kept: number): void {
+    if (this.#cursor) this.#watchers.resume(this.#cursor, this, kept)
   }
 
   get wantsProgress(): boolean {
@@ -363,7 +390,7 @@ class WatchIterator<V> implements Watch<V>, AsyncIterator<WatchBatch<V>, undefin
     this.#ended = true
     this.#taken = []
     this.#unfollow()
-    if (this.#cursor) this.#watchers.leave(this.#cursor)
+    if (this.#cursor) this.#watchers.leave(this.#cursor.id)
     this.#cursor = undefined
   }
 
@@ -390,8 +417,9 @@ class WatchIterator<V> implements Watch<V>, AsyncIterator<WatchBatch<V>, undefin
 }
 
 /** The push form. */
-class Listener<V> implements Subscriber<V> {
-  readonly #watchers: Watchers<V>
+class Listener<V> implements Subscriber {
+  readonly scope: Scope<V>
+  readonly #watchers: Watchers
   readonly #listener: (batch: WatchBatch<V>) => void
   readonly #onError: (error: unknown) => void
   #cursor: Cursor<V> | undefined
@@ -399,17 +427,19 @@ class Listener<V> implements Subscriber<V> {
   #unfollow: () => void = () => {}
 
   constructor(
-    watchers: Watchers<V>,
+    watchers: Watchers,
+    scope: Scope<V>,
     wish: Wish,
     listener: (batch: WatchBatch<V>) => void,
     onError: (error: unknown) => void,
   ) {
     this.#watchers = watchers
+    this.scope = scope
     this.#listener = listener
     this.#onError = onError
     if (wish.signal?.aborted) return
     try {
-      this.#cursor = watchers.open(wish, this)
+      this.#cursor = watchers.open(scope, wish, this)
     } catch (e) {
       if (!RevkvError.is(e) || e.code !== 'COMPACTED') throw e
       watchers.later(() => {
@@ -421,8 +451,8 @@ class Listener<V> implements Subscriber<V> {
     this.#unfollow = follow(wish.signal, () => this.end())
   }
 
-  get cursor(): Cursor<V> | undefined {
-    return this.#cursor
+  reopen(kept: number): void {
+    if (this.#cursor) this.#watchers.resume(this.#cursor, this, kept)
   }
 
   get wantsProgress(): boolean {
@@ -451,7 +481,7 @@ class Listener<V> implements Subscriber<V> {
     if (!cursor) return
     this.#cursor = undefined
     this.#unfollow()
-    this.#watchers.leave(cursor)
+    this.#watchers.leave(cursor.id)
     if (error !== undefined) this.#watchers.later(() => this.#onError(error))
   }
 

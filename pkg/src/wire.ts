@@ -17,6 +17,15 @@ export interface Put {
   ignoreLease: boolean
 }
 
+export interface KeyValue {
+  key: Uint8Array
+  createRevision: number
+  modRevision: number
+  version: number
+  lease: bigint
+  value: Uint8Array
+}
+
 export interface DeleteRange {
   keys: KeyRange
   prevKv: boolean
@@ -64,6 +73,14 @@ export interface Txn {
   failure: Op[]
 }
 
+/** Deletes, then puts, in one revision, if nothing of `reads` has changed since `revision`. */
+export interface Commit {
+  revision: number
+  reads: KeyRange[]
+  deletes: KeyRange[]
+  puts: Put[]
+}
+
 export interface HistoryRequest {
   keys: KeyRange
   from: number
@@ -88,6 +105,14 @@ export interface Ready {
   delete: string[]
 }
 
+export interface Stats {
+  keys: number
+  revisions: number
+  bytes: number
+  watchers: number
+  leases: number
+}
+
 export interface LeaseInfo {
   id: bigint
   ttlSeconds: number
@@ -104,6 +129,7 @@ const request = {
   leaseRevoke: 5,
   leaseKeepAlive: 6,
   restoreTo: 7,
+  commit: 8,
 }
 const wordRange = 2 ** 32
 
@@ -164,6 +190,36 @@ export function packRestoreTo(keys: KeyRange, revision: number): Uint8Array {
     w.keyRange(keys)
     w.u64(revision)
   })
+}
+
+export function packCommit({ revision, reads, deletes, puts }: Commit): Uint8Array {
+  return packed((w) => {
+    w.u32(request.commit)
+    w.u64(revision)
+    w.keyRanges(reads)
+    w.keyRanges(deletes)
+    w.u64(puts.length)
+    for (const put of puts) w.put(put)
+  })
+}
+
+export function packIsUnchanged(revision: number, reads: KeyRange[]): Uint8Array {
+  return packed((w) => {
+    w.u64(revision)
+    w.keyRanges(reads)
+  })
+}
+
+/** A KeyValue as the engine packs it, in bytes of its own. */
+export function packKeyValue(kv: KeyValue): Uint8Array {
+  return packed((w) => {
+    w.bytes(kv.key)
+    w.u64(kv.createRevision)
+    w.u64(kv.modRevision)
+    w.u64(kv.version)
+    w.i64(kv.lease)
+    w.bytes(kv.value)
+  }).slice()
 }
 
 export function packDiff(keys: KeyRange, from: number, to: number): Uint8Array {
@@ -273,6 +329,11 @@ class Writer {
       this.u32(2)
       this.bytes(keys.start)
     }
+  }
+
+  keyRanges(ranges: KeyRange[]): void {
+    this.u64(ranges.length)
+    for (const keys of ranges) this.keyRange(keys)
   }
 
   put(put: Put): void {
@@ -473,6 +534,12 @@ export interface BackupInfo {
 export function readBackupInfo(source: Uint8Array): BackupInfo {
   const r = new Reader(source)
   return { id: r.u32(), size: r.u64(), revision: r.u64() }
+}
+
+export function readStats(source: Uint8Array): Stats {
+  // On wasm32 a `usize` is packed as a u64 too.
+  const r = new Reader(source)
+  return { keys: r.u64(), revisions: r.u64(), bytes: r.u64(), watchers: r.u64(), leases: r.u64() }
 }
 
 export function readLease(source: Uint8Array): LeaseInfo {

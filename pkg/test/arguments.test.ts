@@ -2,7 +2,7 @@
 
 import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
-import { bytes, open, type Store, utf8 } from '../src/index.js'
+import { bytes, open, type Snapshot, type Store, utf8 } from '../src/index.js'
 import { memory } from '../src/storage/memory.js'
 import { codeOf, openStore, wasm } from './open.js'
 
@@ -124,6 +124,29 @@ const rows: Record<string, Row[]> = {
     ['INVALID_ARGUMENT', (s) => s.on?.({}, () => {}, { onError: 'report' })],
     ['INVALID_RANGE', (s) => s.watch?.({ start: 'b', end: 'a' })],
   ],
+  snapshots: [
+    ...naturals.map((revision): Row => ['INVALID_ARGUMENT', (s) => s.snapshot?.(revision)]),
+    ['FUTURE_REVISION', (s) => s.snapshot?.(99)],
+    ...(
+      [
+        ['INVALID_ARGUMENT', (then) => then.get?.('a', { revision: 2 })],
+        ['INVALID_ARGUMENT', (then) => then.entry?.('a', { revision: 2 })],
+        ['INVALID_ARGUMENT', (then) => then.getMany?.(['a'], { revision: 2 })],
+        ['INVALID_ARGUMENT', (then) => then.list?.({}, { revision: 2 })],
+        ['INVALID_ARGUMENT', (then) => then.count?.({}, { revision: 2 })],
+        ['INVALID_ARGUMENT', (then) => then.get?.('a', null)],
+        ['INVALID_KEY', (then) => then.get?.('')],
+      ] as [code: string, use: (then: Loose) => unknown][]
+    ).map(
+      ([code, use]): Row => [
+        code,
+        (s) => {
+          using then = s.snapshot?.() as Snapshot<unknown>
+          return use(then as unknown as Loose)
+        },
+      ],
+    ),
+  ],
   writing: [
     ['INVALID_ARGUMENT', (s) => s.put?.('a', undefined)],
     ['INVALID_ARGUMENT', (s) => s.put?.('a', () => {})],
@@ -156,6 +179,172 @@ const rows: Record<string, Row[]> = {
     ...naturals.map((revision): Row => ['INVALID_ARGUMENT', (s) => s.compact?.(revision)]),
     ['INVALID_ARGUMENT', (s) => s.compact?.()],
     ['FUTURE_REVISION', (s) => s.compact?.(99)],
+  ],
+  'many at once': [
+    ...[5, null, undefined, 'ab', {}, () => {}, Symbol.iterator].map(
+      (entries): Row => ['INVALID_ARGUMENT', (s) => s.putMany?.(entries)],
+    ),
+    ...[5, null, 'ab', {}, [], ['a'], ['a', 1, 2], new Set(['a', 1])].map(
+      (pair): Row => ['INVALID_ARGUMENT', (s) => s.putMany?.([['b', 1], pair])],
+    ),
+    ['INVALID_ARGUMENT', (s) => s.putMany?.(new Array(1))],
+    ['INVALID_ARGUMENT', (s) => s.putMany?.([['b', undefined]])],
+    ['INVALID_ARGUMENT', (s) => s.putMany?.([['b', 1n]])],
+    ['INVALID_ARGUMENT', (s) => s.putMany?.([[5, 1]])],
+    ['INVALID_ARGUMENT', (s) => s.putMany?.([[detached, 1]])],
+    ['INVALID_ARGUMENT', (s) => s.putMany?.([['__proto__', 1]], ownProto)],
+    ['INVALID_ARGUMENT', (s) => s.putMany?.([['b', 1]], { prevEntry: true })],
+    ['INVALID_ARGUMENT', (s) => s.putMany?.([['b', 1]], { ttlSeconds: 5, lease: 7n })],
+    ['INVALID_ARGUMENT', (s) => s.putMany?.([['b', 1]], { ttlSeconds: 0 })],
+    ['INVALID_ARGUMENT', (s) => s.putMany?.([['b', 1]], { durability: 'none' })],
+    ['INVALID_ARGUMENT', (s) => s.putMany?.([['b', 1]], { signal: {} })],
+    [
+      'INVALID_KEY',
+      (s) =>
+        s.putMany?.([
+          ['b', 1],
+          ['', 1],
+        ]),
+    ],
+    [
+      'INVALID_KEY',
+      (s) =>
+        s.putMany?.([
+          ['b', 1],
+          [lone, 1],
+        ]),
+    ],
+    [
+      'DUPLICATE_KEY',
+      (s) =>
+        s.putMany?.([
+          ['b', 1],
+          ['c', 1],
+          ['b', 1],
+        ]),
+    ],
+    [
+      'DUPLICATE_KEY',
+      (s) =>
+        s.putMany?.([
+          ['b', 1],
+          [new Uint8Array([98]), 1],
+        ]),
+    ],
+    ['LEASE_NOT_FOUND', (s) => s.putMany?.([['b', 1]], { lease: 5n })],
+    [
+      'KEY_NOT_FOUND',
+      (s) =>
+        s.putMany?.(
+          [
+            ['a', undefined],
+            ['x', undefined],
+          ],
+          { ignoreValue: true },
+        ),
+    ],
+    ['VALUE_PROVIDED', (s) => s.putMany?.([['a', 1]], { ignoreValue: true })],
+    ['LEASE_PROVIDED', (s) => s.putMany?.([['a', 1]], { ignoreLease: true, lease: 7n })],
+    [
+      'TOO_LARGE',
+      (s) =>
+        s.putMany?.([
+          ['b', 1],
+          ['c', 'x'.repeat(2 ** 21)],
+        ]),
+    ],
+    ['TOO_LARGE', (s) => s.putMany?.(Array.from({ length: 70 }, (_, i) => [`k${i}`, 'x'.repeat(2 ** 20)]))],
+    ['INVALID_ARGUMENT', (s) => s.compareAndSet?.('a', 1, 2, { prevEntry: true })],
+    ['INVALID_ARGUMENT', (s) => s.compareAndSet?.('a', 1, 2, { ttlSeconds: 5, lease: 7n })],
+    ['INVALID_ARGUMENT', (s) => s.compareAndSet?.('a', 1, undefined)],
+    ['INVALID_ARGUMENT', (s) => s.compareAndSet?.('a', 1n, 2)],
+    ['INVALID_KEY', (s) => s.compareAndSet?.('', undefined, 2)],
+    ['LEASE_NOT_FOUND', (s) => s.compareAndSet?.('a', 1, 2, { lease: 5n })],
+  ],
+  'transactions of a body': [
+    ...[undefined, null, 5, 'body', {}, Promise.resolve()].map(
+      (body): Row => ['INVALID_ARGUMENT', (s) => s.transact?.(body)],
+    ),
+    ...naturals.map((retries): Row => ['INVALID_ARGUMENT', (s) => s.transact?.(() => {}, { retries })]),
+    ['INVALID_ARGUMENT', (s) => s.transact?.(() => {}, { retry: 1 })],
+    ['INVALID_ARGUMENT', (s) => s.transact?.(() => {}, ownProto)],
+    ['INVALID_ARGUMENT', (s) => s.transact?.(() => {}, { durability: 'none' })],
+    ['INVALID_ARGUMENT', (s) => s.transact?.(() => {}, { signal: null })],
+    ...(
+      [
+        ['INVALID_KEY', (tx) => tx.get?.('')],
+        ['INVALID_KEY', (tx) => tx.entry?.(lone)],
+        ['INVALID_KEY', (tx) => tx.getMany?.(['a', ''])],
+        ['INVALID_KEY', (tx) => tx.put?.('', 1)],
+        ['INVALID_KEY', (tx) => tx.delete?.('')],
+        ['INVALID_KEY', (tx) => tx.list?.({ end: '' })],
+        ['INVALID_ARGUMENT', (tx) => tx.get?.()],
+        ['INVALID_ARGUMENT', (tx) => tx.get?.(null)],
+        ['INVALID_ARGUMENT', (tx) => tx.getMany?.('ab')],
+        ['INVALID_ARGUMENT', (tx) => tx.list?.('a')],
+        ['INVALID_ARGUMENT', (tx) => tx.list?.({}, { revision: 2 })],
+        ['INVALID_ARGUMENT', (tx) => [tx.put?.('b', 1), tx.get?.('b', { revision: 2 })]],
+        ['INVALID_ARGUMENT', (tx) => [tx.put?.('b', 1), tx.entry?.('b', { revision: 2 })]],
+        ['INVALID_ARGUMENT', (tx) => [tx.put?.('b', 1), tx.getMany?.(['b'], { revision: 2 })]],
+        ['INVALID_ARGUMENT', (tx) => [tx.put?.('b', 1), tx.count?.({}, { revision: 2 })]],
+        ['INVALID_ARGUMENT', (tx) => [tx.put?.('b', 1), tx.list?.({}, { revision: 2 })]],
+        ['INVALID_ARGUMENT', (tx) => [tx.put?.('b', 1), tx.list?.({}, { sortBy: 'constructor' })]],
+        ['INVALID_ARGUMENT', (tx) => tx.list?.({}, { limit: -1 })],
+        ['INVALID_ARGUMENT', (tx) => tx.count?.([])],
+        ['INVALID_ARGUMENT', (tx) => tx.count?.(ownProto)],
+        ['INVALID_ARGUMENT', (tx) => tx.put?.('b')],
+        ['INVALID_ARGUMENT', (tx) => tx.put?.('b', 1n)],
+        ['INVALID_ARGUMENT', (tx) => tx.put?.('b', 1, { prevEntry: true })],
+        ['INVALID_ARGUMENT', (tx) => tx.put?.('b', 1, { durability: 'memory' })],
+        ['INVALID_ARGUMENT', (tx) => tx.put?.('b', 1, { ttlSeconds: 5, lease: 7n })],
+        ['INVALID_ARGUMENT', (tx) => tx.put?.('b', 1, { ttlSeconds: Number.NaN })],
+        ['INVALID_ARGUMENT', (tx) => tx.put?.('b', 1, { lease: {} })],
+        ['INVALID_ARGUMENT', (tx) => tx.delete?.()],
+        ['INVALID_ARGUMENT', (tx) => tx.delete?.({ prefix: undefined })],
+        ['INVALID_ARGUMENT', (tx) => tx.delete?.(new Map())],
+        ['TOO_LARGE', (tx) => tx.put?.('b', 'x'.repeat(2 ** 21))],
+        ['LEASE_NOT_FOUND', (tx) => tx.put?.('b', 1, { lease: 5n })],
+      ] as [code: string, use: (tx: Loose) => unknown][]
+    ).map(([code, use]): Row => [code, (s) => s.transact?.(async (tx: unknown) => void (await use(tx as Loose)))]),
+  ],
+  'live queries': [
+    ...[undefined, null, 5, 'query', {}].map((query): Row => ['INVALID_ARGUMENT', (s) => s.live?.(query)]),
+    ...[undefined, null, 5, {}].map(
+      (listener): Row => ['INVALID_ARGUMENT', (s) => (s.live?.(() => 1) as Loose | undefined)?.subscribe?.(listener)],
+    ),
+    ...(
+      [
+        ['INVALID_KEY', (view) => view.get?.('')],
+        ['INVALID_ARGUMENT', (view) => view.getMany?.()],
+        ['INVALID_ARGUMENT', (view) => view.list?.(null)],
+        ['INVALID_ARGUMENT', (view) => view.list?.({}, { revision: 2 })],
+        ['INVALID_ARGUMENT', (view) => view.count?.(5)],
+      ] as [code: string, use: (view: Loose) => unknown][]
+    ).map(
+      ([code, use]): Row => [
+        code,
+        (s) => (s.live?.((view: unknown) => use(view as Loose)) as { value: unknown } | undefined)?.value,
+      ],
+    ),
+  ],
+  namespaces: [
+    ...[undefined, null, 5, {}, [], new Uint16Array(1)].map(
+      (prefix): Row => ['INVALID_ARGUMENT', (s) => s.namespace?.(prefix)],
+    ),
+    ['INVALID_KEY', (s) => s.namespace?.(lone)],
+    ['INVALID_ARGUMENT', (s) => s.namespace?.(detached)],
+    ['INVALID_ARGUMENT', (s) => s.namespace?.('n', null)],
+    ['INVALID_ARGUMENT', (s) => s.namespace?.('n', { values: 'json' })],
+    ['INVALID_ARGUMENT', (s) => s.namespace?.('n', { values: {} })],
+    ['INVALID_ARGUMENT', (s) => s.namespace?.('n', { keys: 'text' })],
+    ['INVALID_ARGUMENT', (s) => s.namespace?.('n', { storage: memory() })],
+    ['INVALID_ARGUMENT', (s) => s.namespace?.('n', ownProto)],
+    ['INVALID_KEY', (s) => (s.namespace?.('n') as Loose | undefined)?.get?.('')],
+    ['INVALID_KEY', (s) => (s.namespace?.('n') as Loose | undefined)?.put?.('', 1)],
+    ['INVALID_KEY', (s) => (s.namespace?.('n') as Loose | undefined)?.list?.({ end: '' })],
+    ['INVALID_KEY', (s) => (s.namespace?.('n') as Loose | undefined)?.txn?.({ if: [{ key: '', version: 0 }] })],
+    ['INVALID_RANGE', (s) => (s.namespace?.('n') as Loose | undefined)?.watch?.({ start: 'b', end: 'a' })],
+    ['INVALID_ARGUMENT', (s) => (s.namespace?.('n') as Loose | undefined)?.delete?.({ prefix: undefined })],
   ],
   transactions: [
     ['INVALID_ARGUMENT', (s) => s.txn?.()],
@@ -280,7 +469,19 @@ test('reads and watches throw, writes reject', async () => {
   const store = await openStore()
   expect(() => store.get('')).toThrow()
   const loose = store as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>
-  for (const name of ['put', 'delete', 'txn', 'compact', 'sync', 'grant']) {
+  for (const name of [
+    'put',
+    'putMany',
+    'delete',
+    'compareAndSet',
+    'txn',
+    'transact',
+    'restoreTo',
+    'compact',
+    'sync',
+    'grant',
+    'restore',
+  ]) {
     const call = loose[name]?.bind(store) as (...args: unknown[]) => Promise<unknown>
     await expect(call(Symbol('nothing fits'), Symbol('nothing fits')), name).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',
@@ -325,7 +526,13 @@ test('options of open', async () => {
     keys: ['text', null],
     signal: [{}, null],
     wasm: [5, null, {}, [], new Date()],
-    retention: [{}],
+    retention: [
+      5,
+      null,
+      [],
+      { seconds: 5 },
+      ...['revisions', 'ageMs', 'bytes'].flatMap((bound) => [0, ...naturals].map((value) => ({ [bound]: value }))),
+    ],
     maxBytes: [-1, 1.5, '1'],
     toString: [1],
   }

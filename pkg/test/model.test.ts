@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest'
 import { open, type Store, type TxnOp, type WatchBatch } from '../src/index.js'
 import { memory } from '../src/storage/memory.js'
-import { wasm } from './open.js'
+import { turn, wasm } from './open.js'
 
 const seed = Number(process.env.REVKV_SEED ?? Math.floor(Math.random() * 2 ** 32))
 
@@ -40,6 +40,11 @@ class Model {
     const bytes = (key: string) => Buffer.from(key)
     return [...(this.revisions[revision] as Map<string, number>)].sort(([a], [b]) => Buffer.compare(bytes(a), bytes(b)))
   }
+
+  /** What there is now below a prefix. */
+  within(prefix: string): [string, number][] {
+    return this.at(this.revision).filter(([key]) => key.startsWith(prefix))
+  }
 }
 
 const contents = (store: Store<number>, revision: number) =>
@@ -62,6 +67,17 @@ test(`a store is what its maps say (REVKV_SEED=${seed})`, async () => {
     store.on({}, (batch) => heard.push(batch), { from, onError: (e) => errors.push(e) })
   }
   listen()
+  /** A prefix, and what is below it as a subscriber was last told. */
+  const live = (prefix: string) => {
+    const query = store.live((view) => view.list({ prefix }).toArray())
+    const shown = () => query.value.map((entry) => [entry.key, entry.value])
+    const followed = { prefix, shown, last: shown() }
+    query.subscribe(() => {
+      followed.last = shown()
+    })
+    return followed
+  }
+  let lives = keys.map(live)
 
   for (let step = 0; step < 600; step++) {
     const kind = below(100)
@@ -71,10 +87,33 @@ test(`a store is what its maps say (REVKV_SEED=${seed})`, async () => {
       model.commit([[k, v]])
     } else if (kind < 70) {
       const prefix = key()
-      const gone = model.at(model.revision).filter(([k]) => k.startsWith(prefix))
+      const gone = model.within(prefix)
       const { deleted } = await store.delete({ prefix })
       expect(deleted).toBe(gone.length)
       if (deleted > 0) model.commit(gone.map(([k]) => [k, undefined]))
+    } else if (kind < 75) {
+      const chosen = new Set([key(), key(), key()])
+      await store.putMany(Array.from(chosen, (k) => [k, step]))
+      model.commit([...chosen].map((k) => [k, step]))
+    } else if (kind < 80) {
+      // Adds up what it lists, over others that write, and puts the sum where it deletes.
+      const [prefix, to] = [key(), key()]
+      await store.transact(async (tx) => {
+        if (below(2) === 0) {
+          const [k, v] = [key(), step]
+          await store.put(k, v)
+          model.commit([[k, v]])
+        }
+        const sum = tx
+          .list({ prefix })
+          .toArray()
+          .reduce((total, entry) => total + entry.value, 0)
+        tx.delete({ prefix })
+        tx.put(to, sum)
+      })
+      const listed = model.within(prefix)
+      const sum = listed.reduce((total, [, value]) => total + value, 0)
+      model.commit([...listed.map(([k]): [string, undefined] => [k, undefined]), [to, sum]])
     } else if (kind < 85) {
       const chosen = new Set([key(), key(), key()])
       const then: TxnOp<number>[] = [...chosen].map((k) => ({ put: [k, step] }))
@@ -86,11 +125,16 @@ test(`a store is what its maps say (REVKV_SEED=${seed})`, async () => {
       await store.close()
       store = await open<number>({ wasm, storage, durability: 'relaxed' })
       listen()
+      lives = keys.map(live)
     }
+    const { prefix, shown } = lives[below(lives.length)] as ReturnType<typeof live>
+    expect([step, shown()]).toEqual([step, model.within(prefix)])
     const oldest = Math.max(1, store.compactRevision)
     const revision = oldest + below(model.revision - oldest + 1)
     expect([step, store.revision, contents(store, revision)]).toEqual([step, model.revision, model.at(revision)])
   }
+  await turn()
+  expect(lives.map(({ last }) => last)).toEqual(keys.map((prefix) => model.within(prefix)))
   await store.close()
 
   expect(errors).toEqual([])

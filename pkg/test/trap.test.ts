@@ -16,7 +16,7 @@ const { instance } = await WebAssembly.instantiate(trapping)
 const trap = instance.exports.trap as () => never
 
 /** The next call of this kind into any engine meets a trap, a real one. */
-function stopAt(method: 'apply' | 'get' | 'takeReady' | 'start' | 'takeEvents', times = 1): void {
+function stopAt(method: 'apply' | 'get' | 'range' | 'takeReady', times = 1): void {
   const spy = vi.spyOn(Engine.prototype, method)
   for (let i = 0; i < times; i++) spy.mockImplementationOnce(trap)
 }
@@ -46,9 +46,9 @@ test('a store with a storage goes on, and its watches with it', async () => {
   const heard: number[] = []
   store.on('a', ({ revision }) => heard.push(revision))
 
-  stopAt('get')
+  stopAt('range')
   const back = healed(store)
-  expect(() => store.get('a')).toThrow(
+  expect(() => store.list()).toThrow(
     expect.objectContaining({ code: 'ENGINE_FAILED', retryable: true, cause: expect.any(WebAssembly.RuntimeError) }),
   )
   expect(await codeOf(() => store.put('a', 2)), 'nothing reaches an engine that has stopped').toBe('ENGINE_FAILED')
@@ -99,9 +99,9 @@ test('a batch that fails while the engine has stopped is settled by what the sto
   gate.refusal = new Error('cut off')
   const write = codeOf(() => store.put('a', 2))
   await vi.waitFor(() => expect(gate.batches.at(-1)?.puts).toBe(1))
-  stopAt('get')
+  stopAt('range')
   const back = healed(store)
-  expect(() => store.get('a')).toThrow()
+  expect(() => store.list()).toThrow()
   gate.lift()
   expect(await write).toBe('STORAGE_LOST')
   await back
@@ -125,15 +125,33 @@ test('an engine that stops while its batch is gathered is replaced; one that doe
   expect(await failure).toMatchObject({ code: 'ENGINE_FAILED' })
 })
 
+test('live queries, snapshots and namespaces go on', async () => {
+  const store = await openStore<unknown>({ storage: memory() })
+  const space = store.namespace('n/')
+  await space.put('a', 1)
+  const live = space.live((view) => view.get('a'))
+  const seen: unknown[] = []
+  live.subscribe(() => seen.push(live.value))
+  const then = space.snapshot()
+  stopAt('range')
+  const back = healed(store)
+  expect(() => space.list()).toThrow()
+  await back
+  expect([live.value, then.get('a')]).toEqual([1, 1])
+  await space.put('a', 2)
+  await vi.waitFor(() => expect(seen).toEqual([2]))
+  then[Symbol.dispose]()
+})
+
 test('leases and a compaction go on', async () => {
   const store = await openStore<unknown>({ storage: memory() })
   const lease = await store.grant(60)
   await store.put('a', 1, { lease })
   await store.put('a', 2, { lease })
   await store.compact(3)
-  stopAt('get')
+  stopAt('range')
   const back = healed(store)
-  expect(() => store.get('a')).toThrow()
+  expect(() => store.list()).toThrow()
   await back
   expect(lease.keys()).toEqual(['a'])
   expect(store.compactRevision).toBe(3)
@@ -149,8 +167,8 @@ test('a store that nothing else holds ends with the error, and leaves other stor
   const closed = new Promise((resolve) => store.addEventListener('closed', resolve, { once: true }))
   await store.put('a', 1)
   const waiting = store.watch('a')[Symbol.asyncIterator]().next()
-  stopAt('get')
-  expect(() => store.get('a')).toThrow(expect.objectContaining({ code: 'ENGINE_FAILED' }))
+  stopAt('range')
+  expect(() => store.list()).toThrow(expect.objectContaining({ code: 'ENGINE_FAILED' }))
   expect(await codeOf(() => waiting)).toBe('ENGINE_FAILED')
   await closed
   expect(errors).toEqual([expect.objectContaining({ code: 'ENGINE_FAILED' })])

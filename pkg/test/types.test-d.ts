@@ -3,13 +3,18 @@
 import { open as openSlim } from '../src/entry/slim.js'
 import {
   type Change,
+  type Codec,
   type Compare,
   json,
   type Lease,
+  type Live,
+  type OperationStats,
   open,
   type RevkvError,
   type Store,
+  type Transaction,
   type TxnOp,
+  type Unsubscribe,
   utf8,
   type WatchBatch,
 } from '../src/index.js'
@@ -56,8 +61,46 @@ export async function types(lease: Lease): Promise<void> {
   await store.put('u', { name: 'ada' }, { ttl: 5 })
   // @ts-expect-error: keys are text or bytes
   store.get(5)
-  // @ts-expect-error: not in this version
-  await open({ retention: { revisions: 5 } })
+  await open({ retention: { revisions: 5, ageMs: 1000, bytes: 1 << 20 } })
+  // @ts-expect-error: no such bound
+  await open({ retention: { keys: 5 } })
+
+  const { revision: many } = await store.putMany(new Map([['u', { name: 'ada' }]]), { ttlSeconds: 5 })
+  is<Equal<typeof many, number>>()
+  // @ts-expect-error: not a User
+  await store.putMany([['u', 5]])
+  // @ts-expect-error: there is no answer to put it in
+  await store.putMany([['u', { name: 'ada' }]], { prevEntry: true })
+  await store.compareAndSet('u', undefined, { name: 'ada' }, { ttlSeconds: 5 })
+
+  const length = await store.transact(async (tx) => {
+    is<Equal<typeof tx, Transaction<User>>>()
+    tx.put('u', { name: 'ada' }, { lease })
+    tx.put('u', undefined, { ignoreValue: true })
+    // @ts-expect-error: how it is made durable is said once
+    tx.put('u', { name: 'ada' }, { durability: 'memory' })
+    tx.delete({ prefix: 'old/' })
+    return tx.list({ prefix: 'u/' }).length + tx.revision
+  })
+  is<Equal<typeof length, number>>()
+
+  const numbers = store.namespace<number>('n/', { values: json as Codec<number>, keys: 'bytes' })
+  is<Equal<typeof numbers, Store<number>>>()
+  const inner = store.namespace('u/')
+  is<Equal<typeof inner, Store<User>>>()
+
+  const live = store.live((view) => view.get('u')?.name)
+  is<Equal<typeof live, Live<string | undefined>>>()
+  const unsubscribe: Unsubscribe = live.subscribe(() => is<Equal<typeof live.value, string | undefined>>())
+  unsubscribe()
+  // @ts-expect-error: a query only reads
+  store.live((view) => view.put('u', { name: 'ada' }))
+
+  const { operations, storageBytes } = store.stats()
+  is<Equal<typeof storageBytes, number>>()
+  is<Equal<typeof operations, Record<string, OperationStats>>>()
+  store.addEventListener('role', (event) => is<Equal<typeof event.detail.role, Store['role']>>())
+  store.addEventListener('evicted', (event) => [event.detail])
 
   const compare: Compare<User>[] = [
     { key: 'u', version: 0 },

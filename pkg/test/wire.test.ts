@@ -100,7 +100,15 @@ describe('round trips', () => {
       6, 4, 9_000_000_000,
     ])
     expect(whole(apply(core, wire.packLeaseRevoke(ids.i64Min)), (r) => [r.u32(), r.u64()])).toEqual([5, 4])
-    expect(whole(apply(core, wire.packCompact(4)), (r) => [r.u32(), r.u64()])).toEqual([3, 4])
+    const commit: wire.Commit = {
+      revision: 4,
+      reads: [{ key: text('a') }, { start: text('b') }],
+      deletes: [{ start: text('a'), end: text('c') }],
+      puts: [put('b', text('1')), put('c', text('2'))],
+    }
+    expect(whole(apply(core, wire.packCommit(commit)), (r) => [r.u32(), r.u64()])).toEqual([8, 5])
+    expect(() => apply(core, wire.packCommit(commit))).toThrow(expect.objectContaining({ code: 'CONFLICT' }))
+    expect(whole(apply(core, wire.packCompact(4)), (r) => [r.u32(), r.u64()])).toEqual([3, 5])
     core.free()
   })
 
@@ -188,6 +196,33 @@ describe('round trips', () => {
     expect(keys({ maxModRevision: 3 })).toBe('a')
     expect(keys({ minCreateRevision: 4 })).toBe('c')
     expect(keys({ maxCreateRevision: 3 })).toBe('ab')
+    core.free()
+  })
+
+  test('what a read depends on, and how much there is', () => {
+    const core = start()
+    apply(core, wire.packPut(put('a', text('1'))))
+    apply(core, wire.packPut(put('b', text('1'))))
+    const isUnchanged = (revision: number, ...reads: wire.KeyRange[]) => {
+      const request = wire.packIsUnchanged(revision, reads)
+      return core.call((engine) => engine.isUnchanged(request))
+    }
+    const [a, fromB] = [{ key: text('a') }, { start: text('b') }]
+    expect([isUnchanged(2, a), isUnchanged(2, a, fromB), isUnchanged(3, a, fromB)]).toEqual([true, false, true])
+    const modRevision = (key: string) => core.call((engine) => engine.modRevision(text(key)))
+    expect([modRevision('a'), modRevision('b'), modRevision('c')]).toEqual([2, 3, 0])
+    const stats = core.call((engine) => engine.stats())
+    expect(stats).toEqual({ keys: 2, revisions: 2, bytes: 238, watchers: 0, leases: 0, wasmBytes: stats.wasmBytes })
+    expect(stats.wasmBytes % 65536).toBe(0)
+    core.free()
+  })
+
+  test('a KeyValue packed here is what the engine packs', () => {
+    const core = start()
+    apply(core, wire.packLeaseGrant(ids.i64Min, 5))
+    apply(core, wire.packPut(put('key', text('value'), { lease: ids.i64Min })))
+    const packed = core.call((engine) => engine.get(text('key'), 0)) as Uint8Array
+    expect(wire.packKeyValue(whole(packed, keyValue))).toEqual(packed)
     core.free()
   })
 

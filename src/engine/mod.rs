@@ -13,8 +13,9 @@ use crate::error::Error;
 use crate::journal::{Backup, Journal, Note, Recovery};
 use crate::lease::{self, LeaseInfo, Lessor};
 use crate::mvcc::{
-    DeleteRange, DeleteRangeResponse, Difference, Event, Hash, History, KeyRange, KeyValue, LeaseId, Leases, Limits,
-    Put, PutResponse, Range, RangeResponse, Since, SinceResponse, Size, Store, Txn, TxnResponse,
+    Commit, CommitResponse, DeleteRange, DeleteRangeResponse, Difference, Event, Hash, History, KeyRange, KeyValue,
+    LeaseId, Leases, Limits, Put, PutResponse, Range, RangeResponse, Since, SinceResponse, Size, Store, Txn,
+    TxnResponse,
 };
 use crate::watch::{Watch, WatchResponse, WatcherId, Watchers};
 
@@ -70,6 +71,8 @@ pub enum Request<'a> {
         /// The revision to take the values from.
         revision: u64,
     },
+    /// Writes any number of keys in one revision, if what was read for it is as it was.
+    Commit(Commit<'a>),
 }
 
 /// The answer of a [`Request`]. `revision` is the store's revision with it.
@@ -112,10 +115,12 @@ pub enum Response {
         /// The store's revision.
         revision: u64,
     },
+    /// Of a commit.
+    Commit(CommitResponse),
 }
 
 /// How much an engine holds.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Encode)]
 pub struct Stats {
     /// Keys there now.
     pub keys: usize,
@@ -234,6 +239,19 @@ impl Engine {
         self.store.hash(revision)
     }
 
+    /// Whether every key of these ranges is as it was at `revision` (0: now).
+    ///
+    /// # Errors
+    /// `COMPACTED`, `FUTURE_REVISION`: then nobody knows.
+    pub fn is_unchanged(&self, revision: u64, reads: &[KeyRange<'_>]) -> Result<bool, Error> {
+        self.store.is_unchanged(revision, reads)
+    }
+
+    /// The revision at which a key that is there last changed; 0: it is not there.
+    pub fn mod_revision(&self, key: &[u8]) -> u64 {
+        self.store.mod_revision(key)
+    }
+
     /// Keeps a revision (0: now) readable whatever is compacted, until it is released. Gives the revision, at which any
     /// read may ask. It costs a number; writes do not notice it.
     ///
@@ -272,6 +290,7 @@ impl Engine {
             Request::RestoreTo { keys, revision } => {
                 self.write(|store, _| store.restore_to(keys, revision)).map(|revision| Response::RestoreTo { revision })
             }
+            Request::Commit(commit) => self.write(|store, leases| store.commit(&commit, leases)).map(Response::Commit),
             Request::Compact { revision } => self.compact(revision),
             Request::LeaseGrant { id, ttl_seconds } => self.grant(id, ttl_seconds, now_ms),
             Request::LeaseRevoke { id } => self.revoke(id),
@@ -354,6 +373,14 @@ impl Engine {
     /// `COMPACTED` when compaction has overtaken the watcher, which ends it.
     pub fn take_events(&mut self, id: WatcherId, up_to: u64, events_max: usize) -> Result<WatchResponse<'_>, Error> {
         self.watchers.take(id, up_to, events_max, &self.store)
+    }
+
+    /// Moves a watcher past everything there is, untold: for whoever only wants to know that something has changed.
+    ///
+    /// # Errors
+    /// `RESTORED`, which ends it.
+    pub fn skip_events(&mut self, id: WatcherId) -> Result<(), Error> {
+        self.watchers.skip(id, &self.store)
     }
 
     /// Asserts every invariant of every room.

@@ -8,6 +8,10 @@ pub const OPERATIONS_MAX: usize = 128;
 /// The most bytes of keys and values in one request (etcd's `--max-request-bytes`).
 pub const REQUEST_BYTES_MAX: usize = 1536 << 10;
 
+/// The most bytes in one commit, which may fill a store at once: what it takes to hold and to decode it stays well below
+/// the memory of a small device.
+pub const COMMIT_BYTES_MAX: usize = 32 << 20;
+
 /// The most bytes of keys and values in one answer. More would need memory of a size that a browser may refuse, which
 /// ends the engine; a limit on the range asks for less.
 pub const RESPONSE_BYTES_MAX: usize = 256 << 20;
@@ -19,6 +23,9 @@ pub struct Limits {
     pub operations_max: usize,
     /// Bytes of keys and values in one request.
     pub request_bytes_max: usize,
+    /// Bytes of keys and values in one commit, each put and each range counted with 32 more. A put of it is held against
+    /// `request_bytes_max` too.
+    pub commit_bytes_max: usize,
     /// Bytes of keys and values in one answer. What a watch gives is not held against it: that comes in portions, but for
     /// one revision, which is not split, and the whole range of a resync.
     pub response_bytes_max: usize,
@@ -32,6 +39,7 @@ impl Default for Limits {
         Self {
             operations_max: OPERATIONS_MAX,
             request_bytes_max: REQUEST_BYTES_MAX,
+            commit_bytes_max: COMMIT_BYTES_MAX,
             response_bytes_max: RESPONSE_BYTES_MAX,
             bytes_max: 0,
         }

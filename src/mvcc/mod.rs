@@ -5,6 +5,7 @@
 //! storage.
 
 mod change;
+mod commit;
 mod compaction;
 mod compare;
 mod hash;
@@ -21,11 +22,12 @@ mod revision_tree;
 mod store;
 mod txn;
 
+pub use commit::{Commit, CommitResponse};
 pub use compare::{Compare, CompareResult, CompareTarget};
 pub use hash::Hash;
 pub use history::{Difference, History, Since, SinceResponse};
 pub use key_value::{Event, EventKind, KeyValue, LeaseId};
-pub use limits::{Limits, OPERATIONS_MAX, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
+pub use limits::{COMMIT_BYTES_MAX, Limits, OPERATIONS_MAX, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
 pub(crate) use range::sorted;
 pub use range::{KeyRange, Range, RangeResponse, SortBy};
 pub(crate) use revision::REVISION_MAX;

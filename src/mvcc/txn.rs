@@ -125,7 +125,7 @@ pub(crate) trait Leases {
 }
 
 impl Put<'_> {
-    fn validate(&self) -> Result<(), Error> {
+    pub(super) fn validate(&self) -> Result<(), Error> {
         KeyRange::Key(self.key).validate()?;
         match () {
             () if self.ignore_value && !self.value.is_empty() => Err(Error::ValueProvided),
@@ -236,7 +236,7 @@ impl Store {
         overlap::check(&txn.success)?;
         overlap::check(&txn.failure)?;
         let path = Path::of(txn, self);
-        path.each(txn, &mut |op| self.check_put(op, leases))?;
+        path.each(txn, &mut |op| if let Op::Put(put) = op { self.check_put(put, leases) } else { Ok(()) })?;
         path.each(txn, &mut |op| self.check_range(op))?;
         self.check_room_of(txn, &path)?;
         self.write(|write| write.run_txn(txn, &path))
@@ -251,7 +251,7 @@ impl Store {
         txn.commit()
     }
 
-    fn write<R>(&mut self, body: impl FnOnce(&mut WriteTxn<'_>) -> Result<R, Error>) -> Result<R, Error> {
+    pub(super) fn write<R>(&mut self, body: impl FnOnce(&mut WriteTxn<'_>) -> Result<R, Error>) -> Result<R, Error> {
         let mut txn = WriteTxn::begin(self);
         let result = body(&mut txn);
         match result {
@@ -273,19 +273,18 @@ impl Store {
         self.check_room(puts.into_iter())
     }
 
-    fn check_size(&self, bytes: usize) -> Result<(), Error> {
+    pub(super) fn check_size(&self, bytes: usize) -> Result<(), Error> {
         let bytes_max = self.limits.request_bytes_max;
         if bytes <= bytes_max { Ok(()) } else { Err(Error::TooLarge { bytes, bytes_max }) }
     }
 
     /// A put's key, and the length of the value it will store.
-    fn put_size<'a>(&self, put: &Put<'a>) -> (&'a [u8], usize) {
+    pub(super) fn put_size<'a>(&self, put: &Put<'a>) -> (&'a [u8], usize) {
         let kept = || self.get_at(put.key, self.current).map_or(0, |kv| kv.value.len());
         (put.key, if put.ignore_value { kept() } else { put.value.len() })
     }
 
-    fn check_put(&self, op: &Op<'_>, leases: &dyn Leases) -> Result<(), Error> {
-        let Op::Put(put) = op else { return Ok(()) };
+    pub(super) fn check_put(&self, put: &Put<'_>, leases: &dyn Leases) -> Result<(), Error> {
         self.check_key(put)?;
         put.check_lease(leases)
     }
@@ -333,7 +332,7 @@ impl<'s> WriteTxn<'s> {
     }
 
     /// The revision that an operation sees and answers: the one to come as soon as something has changed.
-    fn revision(&self) -> u64 {
+    pub(super) fn revision(&self) -> u64 {
         if self.next.sub > 0 { self.next.main } else { self.store.current }
     }
 
@@ -383,7 +382,7 @@ impl<'s> WriteTxn<'s> {
         Ok(TxnResponse { revision: self.revision(), succeeded: path.succeeded, responses })
     }
 
-    fn run_put(&mut self, put: &Put<'_>) -> Result<PutResponse, Error> {
+    pub(super) fn run_put(&mut self, put: &Put<'_>) -> Result<PutResponse, Error> {
         let wanted = put.prev_kv || put.needs_key();
         let prev_kv = if wanted { self.get(put.key) } else { None };
         if let Some(prev) = &prev_kv {

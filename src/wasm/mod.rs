@@ -11,7 +11,7 @@ mod convert;
 use wasm_bindgen::prelude::*;
 
 use crate::engine;
-use crate::mvcc::{LeaseId, Limits};
+use crate::mvcc::{KeyRange, LeaseId, Limits};
 use crate::watch::WatcherId;
 use answer::Answer;
 use convert::{decode, incarnation, millis, number, revision};
@@ -136,6 +136,19 @@ impl Engine {
         self.answer.give(number(revision).and_then(|revision| self.engine.hash(revision)))
     }
 
+    /// Whether ranges are as they were at a revision: `(revision, list of KeyRange)` to a bool.
+    #[wasm_bindgen(js_name = isUnchanged)]
+    pub fn is_unchanged(&mut self, length: usize) -> *const u8 {
+        let decoded: Result<(u64, Vec<KeyRange<'_>>), _> = decode(&self.area[..length]);
+        self.answer.give(decoded.and_then(|(revision, reads)| self.engine.is_unchanged(revision, &reads)))
+    }
+
+    /// The revision at which a key that is there last changed; 0: it is not there.
+    #[wasm_bindgen(js_name = modRevision)]
+    pub fn mod_revision(&self, length: usize) -> f64 {
+        revision(self.engine.mod_revision(&self.area[..length]))
+    }
+
     /// Keeps a revision readable; gives the revision.
     pub fn snapshot(&mut self, at: f64) -> *const u8 {
         self.answer.give(number(at).and_then(|at| self.engine.snapshot(at)))
@@ -188,6 +201,14 @@ impl Engine {
         let answer = self.answer.give(taken);
         self.post();
         answer
+    }
+
+    /// Moves a watcher past everything there is.
+    #[wasm_bindgen(js_name = skipEvents)]
+    pub fn skip_events(&mut self, id: u32) -> *const u8 {
+        let skipped = self.engine.skip_events(WatcherId(id));
+        self.post();
+        self.answer.give(skipped)
     }
 
     /// A `LeaseInfo`.

@@ -15,6 +15,7 @@
 //!   a watcher says how far it is complete.
 
 mod backup;
+mod commits;
 mod compaction;
 mod golden;
 mod hash;

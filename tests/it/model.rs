@@ -5,6 +5,7 @@
 //!
 //! `REVKV_SEED=n` replays one seed, `REVKV_SEEDS` and `REVKV_STEPS` set how many seeds and how many steps of each.
 
+mod commit;
 mod hash;
 mod history;
 mod lease;

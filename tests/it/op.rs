@@ -94,6 +94,7 @@ pub enum Op {
     Since { keys: Keys, start_revision: u64, end_revision: u64, limit: u64 },
     Diff { keys: Keys, from: u64, to: u64 },
     RestoreTo { keys: Keys, revision: u64 },
+    Commit(Commit),
     Hash { revision: u64 },
     Snapshot { revision: u64 },
     ReleaseSnapshot { revision: u64 },
@@ -112,6 +113,7 @@ impl Op {
                 | Op::LeaseRevoke { .. }
                 | Op::LeaseKeepAlive { .. }
                 | Op::RestoreTo { .. }
+                | Op::Commit(_)
         )
     }
 }
@@ -178,6 +180,15 @@ pub struct Txn {
     pub compare: Vec<Compare>,
     pub success: Vec<Op>,
     pub failure: Vec<Op>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Commit {
+    pub revision: u64,
+    pub reads: Vec<Keys>,
+    pub deletes: Vec<Keys>,
+    pub puts: Vec<Put>,
 }
 
 /// Read as "stored `result` given"; only the operand that `target` names counts.
@@ -338,6 +349,9 @@ pub enum Answer {
     /// Each key before and after.
     Diff(Vec<(Option<Kv>, Option<Kv>)>),
     RestoreTo {
+        revision: u64,
+    },
+    Commit {
         revision: u64,
     },
     Hash {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use revkv::{Engine, KeyRange, LeaseId, Request, Response, SortBy, WatcherId};
 
 use crate::op::{
-    Answer, Batch, Bytes, Compare, CompareResult, DeleteRange, Event, EventType, Filter, Keys, Kv, Op, Put, Range,
-    SortOrder, SortTarget, Target, Txn, Watch,
+    Answer, Batch, Bytes, Commit, Compare, CompareResult, DeleteRange, Event, EventType, Filter, Keys, Kv, Op, Put,
+    Range, SortOrder, SortTarget, Target, Txn, Watch,
 };
 
 /// Everything that waits for a watcher, or the compact revision that it was too slow for.
@@ -99,6 +99,7 @@ fn ask(engine: &mut Engine, op: &Op, now_ms: u64) -> Result<Answer, revkv::Error
             return Ok(Answer::Diff(both.collect()));
         }
         Op::RestoreTo { keys, revision } => Request::RestoreTo { keys: keys.range(), revision: *revision },
+        Op::Commit(commit) => Request::Commit(commit.request()),
         Op::Hash { revision } => {
             let revkv::Hash { hash, revision, compact_revision } = engine.hash(*revision)?;
             return Ok(Answer::Hash { hash, revision, compact_revision });
@@ -140,6 +141,7 @@ fn answer(response: Response) -> Answer {
         Response::LeaseRevoke { revision } => Answer::LeaseRevoke { revision },
         Response::LeaseKeepAlive { revision, ttl_seconds } => Answer::LeaseKeepAlive { revision, ttl: ttl_seconds },
         Response::RestoreTo { revision } => Answer::RestoreTo { revision },
+        Response::Commit(commit) => Answer::Commit { revision: commit.revision },
     }
 }
 
@@ -243,6 +245,17 @@ impl Range {
             max_mod_revision: self.max_mod_revision,
             min_create_revision: self.min_create_revision,
             max_create_revision: self.max_create_revision,
+        }
+    }
+}
+
+impl Commit {
+    fn request(&self) -> revkv::Commit<'_> {
+        revkv::Commit {
+            revision: self.revision,
+            reads: self.reads.iter().map(Keys::range).collect(),
+            deletes: self.deletes.iter().map(Keys::range).collect(),
+            puts: self.puts.iter().map(Put::request).collect(),
         }
     }
 }

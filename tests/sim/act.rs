@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use revkv::{DeleteRange, Engine, Error, KeyRange, LeaseId, Op, Put, Request, Txn};
+use revkv::{Commit, DeleteRange, Engine, Error, KeyRange, LeaseId, Op, Put, Request, Txn};
 
 use crate::truth::Key;
 
@@ -15,7 +15,7 @@ pub struct Change {
 
 #[derive(Debug, Clone)]
 pub enum Act {
-    /// A transaction, or of one put: a put.
+    /// A transaction, or of one put: a put; or, of an even number of them and nothing else: a commit.
     Write(Vec<Change>),
     /// Deletes the keys from the first one up to before the second.
     DeleteFrom(Key, Key),
@@ -40,7 +40,7 @@ impl Act {
         let request = match self {
             Act::Write(changes) => match &changes[..] {
                 [Change { key, put: Some((value, lease)) }] => Request::Put(put(key, value, *lease)),
-                changes => Request::Txn(txn(changes)),
+                changes => commit(changes).map_or_else(|| Request::Txn(txn(changes)), Request::Commit),
             },
             Act::DeleteFrom(start, end) => {
                 Request::DeleteRange(DeleteRange { keys: KeyRange::Span { start, end }, ..DeleteRange::default() })
@@ -68,6 +68,15 @@ impl Act {
 
 fn put<'a>(key: &'a [u8], value: &'a [u8], lease: i64) -> Put<'a> {
     Put { key, value, lease: LeaseId(lease), ..Put::default() }
+}
+
+fn commit(changes: &[Change]) -> Option<Commit<'_>> {
+    let put = |change| match change {
+        &Change { ref key, put: Some((ref value, lease)) } => Some(put(key, value, lease)),
+        Change { put: None, .. } => None,
+    };
+    let puts: Option<Vec<_>> = changes.iter().map(put).collect();
+    puts.filter(|puts| puts.len().is_multiple_of(2)).map(|puts| Commit { puts, ..Commit::default() })
 }
 
 fn txn(changes: &[Change]) -> Txn<'_> {

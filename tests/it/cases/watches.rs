@@ -491,3 +491,23 @@ fn a_reader_that_comes_late_finds_everything() {
     }
     assert_eq!(seen, 2_000);
 }
+
+/// One that is only told that something has changed is moved on, past what compaction has taken too; what comes then is
+/// told again.
+#[test]
+fn a_watcher_is_moved_past_what_it_need_not_see() {
+    let mut store = Store::with_puts_of("a", 3);
+    let id = store.watch(key("a"), 2);
+    store.compact(4).expect("not compacted before");
+    assert_eq!(store.engine.pending_watches(), [id]);
+    store.engine.skip_events(id).expect("it is there");
+    store.engine.check();
+    assert_eq!(store.engine.pending_watches(), []);
+    store.put("b", "1");
+    assert_eq!(store.engine.pending_watches(), []);
+    store.put("a", "4");
+    assert_eq!(store.engine.pending_watches(), [id]);
+    assert_eq!(store.take(id), ["6 PUT a=4"]);
+    store.engine.cancel_watch(id);
+    assert!(store.engine.skip_events(id).is_err());
+}

@@ -5,7 +5,8 @@ use fastrand::Rng;
 use super::setup::Setup;
 use super::world::{Step, World, everything};
 use crate::op::{
-    Bytes, Compare, CompareResult, DeleteRange, Filter, Keys, Op, Put, Range, SortOrder, SortTarget, Target, Txn, Watch,
+    Bytes, Commit, Compare, CompareResult, DeleteRange, Filter, Keys, Op, Put, Range, SortOrder, SortTarget, Target,
+    Txn, Watch,
 };
 
 /// Few, so that they are granted, used and lost again and again.
@@ -91,7 +92,8 @@ impl<'w> Source<'w> {
                 limit: self.limit(),
             },
             70..73 => Op::Diff { keys: self.keys(), from: self.revision(), to: self.revision() },
-            73..75 => Op::RestoreTo { keys: self.keys_to_change(), revision: self.revision() },
+            73 => Op::Commit(self.commit()),
+            74 => Op::RestoreTo { keys: self.keys_to_change(), revision: self.revision() },
             75..77 => Op::Hash { revision: self.revision() },
             77..80 if self.one_in(self.setup.compaction_one_in) => Op::Compact { revision: self.near() },
             77..80 => Op::Put(self.put()),
@@ -182,6 +184,18 @@ impl<'w> Source<'w> {
         let value = self.value();
         let put = |key: &Bytes| Op::Put(Put { key: key.clone(), value: value.clone(), ..Put::default() });
         Txn { success: keys[first..].iter().take(120).map(put).collect(), ..Txn::default() }
+    }
+
+    /// Not at a snapshot's revision: whether that forgets a key that came and went is not for a model to say.
+    fn commit(&mut self) -> Commit {
+        let revision = Some(self.revision()).filter(|revision| !self.pins.contains(revision)).unwrap_or_default();
+        let count = |source: &mut Self| source.rng.usize(0..3);
+        Commit {
+            revision,
+            reads: (0..count(self)).map(|_| self.keys()).collect(),
+            deletes: (0..count(self)).map(|_| self.keys_to_change()).collect(),
+            puts: (0..count(self)).map(|_| Put { prev_kv: false, ..self.put() }).collect(),
+        }
     }
 
     fn ops(&mut self, depth: u32) -> Vec<Op> {

@@ -78,7 +78,8 @@ impl Setup {
         let usual = Limits::default();
         let bytes_max = rng.usize(1_500..20_000);
         match rng.u32(0..9) {
-            0..4 => usual,
+            0..3 => usual,
+            3 => Limits { commit_bytes_max: rng.usize(50..400), ..usual },
             8 => Limits { response_bytes_max: rng.usize(500..4_000), ..usual },
             4 => Limits { operations_max: rng.usize(1..6), request_bytes_max: rng.usize(4..400), ..usual },
             5 => Limits { operations_max: rng.usize(1..6), request_bytes_max: rng.usize(4..400), bytes_max, ..usual },

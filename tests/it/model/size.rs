@@ -116,6 +116,7 @@ impl Model {
         let unseen = match op {
             Op::Put(put) => self.read_by(put),
             Op::Txn(txn) => txn.ops().into_iter().filter_map(Op::as_put).map(|put| self.read_by(put)).sum(),
+            Op::Commit(commit) => commit.puts.iter().map(|put| self.read_by(put)).sum(),
             Op::RestoreTo { keys, revision } => [*revision, 0].map(|at| self.state_bytes(keys, at)).into_iter().sum(),
             _ => 0,
         };

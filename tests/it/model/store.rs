@@ -87,6 +87,7 @@ impl Model {
             }
             Op::Diff { keys, from, to } => self.diff(keys, *from, *to),
             Op::RestoreTo { keys, revision } => self.restore_to(keys, *revision),
+            Op::Commit(commit) => self.commit(commit),
             Op::Hash { revision } => self.hash(*revision),
             Op::Snapshot { revision } => self.snapshot(*revision),
             Op::ReleaseSnapshot { revision } => Ok(self.release_snapshot(*revision)),
