@@ -19,6 +19,8 @@ const entries = {
   'index.edge': 'entry/edge',
   inline: 'entry/inline',
   slim: 'entry/slim',
+  tuple: 'tuple',
+  metrics: 'metrics',
   salvage: 'entry/salvage-browser',
   'salvage.node': 'entry/salvage-node',
   'salvage.workerd': 'entry/salvage-workerd',
@@ -32,6 +34,8 @@ const leftAsItIs = {
   name: 'left as it is',
   setup: (build) => build.onResolve({ filter: /^\.\/revkv\.wasm/ }, ({ path }) => ({ path, external: true })),
 }
+/** Shares no code with the others, only types. Among them it would make the bundler put its own helpers into a chunk for all. */
+const hooks = 'react'
 
 await bundle()
 declare()
@@ -42,22 +46,27 @@ async function bundle() {
   if (!existsSync(wasm)) throw new Error('pkg/wasm is missing: build the engine and run wasm-bindgen first')
   rmSync(dist, { recursive: true, force: true })
   mkdirSync(dist)
-  await build({
+  const options = {
     absWorkingDir: root,
-    entryPoints: Object.entries(entries).map(([out, source]) => ({ in: `src/${source}.ts`, out })),
     outdir: dist,
     bundle: true,
-    splitting: true,
     format: 'esm',
     target: 'es2022',
     minify: true,
     legalComments: 'none',
+    logLevel: 'warning',
+  }
+  await build({
+    ...options,
+    entryPoints: Object.entries(entries).map(([out, source]) => ({ in: `src/${source}.ts`, out })),
+    splitting: true,
     // Chunks lie beside the .wasm, whichever of them comes to load it.
     chunkNames: '[name]-[hash]',
-    logLevel: 'warning',
     loader: { '.wasm': 'base64' },
     plugins: [leftAsItIs],
   })
+  // React is the one that the page has: hooks of two copies do not know each other.
+  await build({ ...options, entryPoints: [`src/${hooks}.ts`], external: ['react'] })
   copyFileSync(wasm, join(dist, 'revkv.wasm'))
 }
 

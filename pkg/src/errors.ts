@@ -5,6 +5,7 @@ import type { ErrorCode } from './types.js'
 /** Registered, so that an error made by another copy of the package is known here. */
 const brand = Symbol.for('revkv.error')
 
+/** What an error may carry beside its code and text. */
 export interface ErrorDetails {
   revision?: number
   compactRevision?: number
@@ -21,6 +22,7 @@ export class RevkvError extends Error {
     RevkvError.prototype.name = RevkvError.name
   }
 
+  /** What to compare. It does not change from one version to the next. */
   readonly code: ErrorCode
   /** True when doing the same thing again can succeed. */
   readonly retryable: boolean
@@ -36,6 +38,7 @@ export class RevkvError extends Error {
     Object.defineProperty(this, brand, { value: true })
   }
 
+  /** True for an error of this class, also for one that another copy of the package has made. */
   static is(e: unknown): e is RevkvError {
     return typeof e === 'object' && e !== null && (e as { [brand]?: unknown })[brand] === true
   }

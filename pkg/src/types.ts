@@ -31,7 +31,9 @@ export interface Range {
  */
 export interface Codec<V> {
   readonly name: string
+  /** What is stored for a value. */
   encode(value: V): Uint8Array
+  /** The value that was stored. */
   decode(bytes: Uint8Array): V
 }
 
@@ -41,6 +43,7 @@ export interface Codec<V> {
  */
 export type Durability = 'memory' | 'relaxed' | 'strict'
 
+/** How and where a store is opened; all of it may be left out. */
 export interface OpenOptions<V = unknown> {
   /** Names the database. Default "revkv". */
   name?: string
@@ -193,6 +196,7 @@ export interface Store<V = unknown> extends EventTarget, AsyncDisposable {
    * await store.put('session/9', { user: 'ada' }, { ttlSeconds: 60 })
    */
   put(key: Key, value: undefined, options: PutOptions & { ignoreValue: true }): Promise<PutResult<V>>
+  /** The same with a value. */
   put(key: Key, value: V, options?: PutOptions): Promise<PutResult<V>>
   /**
    * Sets any number of keys in one revision, all with the same options; a `ttlSeconds` is of one lease for all of them. No
@@ -389,10 +393,15 @@ export interface StoreEventMap {
 /** The reads that are of one revision. */
 export interface ReadView<V> {
   readonly revision: number
+  /** As of the store. */
   get: Store<V>['get']
+  /** As of the store. */
   entry: Store<V>['entry']
+  /** As of the store. */
   getMany: Store<V>['getMany']
+  /** As of the store. */
   list: Store<V>['list']
+  /** As of the store. */
   count: Store<V>['count']
 }
 
@@ -468,6 +477,7 @@ export interface Difference<V> {
   after?: Entry<V>
 }
 
+/** What a backup holds. */
 export interface BackupOptions {
   /** As it was then; 0 or absent = now. */
   revision?: number
@@ -475,11 +485,14 @@ export interface BackupOptions {
   history?: boolean
 }
 
+/** A store as bytes: checksummed, and of a size that is known before the first byte. */
 export interface Backup {
   /** Bytes. */
   readonly size: number
   readonly revision: number
+  /** The bytes in pieces. Each call begins anew. */
   stream(): ReadableStream<Uint8Array>
+  /** The bytes at once. */
   bytes(): Promise<Uint8Array>
 }
 
@@ -493,17 +506,20 @@ export interface Loss {
   toRevision?: number
 }
 
+/** What `salvage` could save. */
 export interface Salvaged<V> {
   /** All that could be read. It is in memory only: nothing is written to the damaged database. */
   store: Store<V>
   lost: Loss[]
 }
 
+/** Which revision is read. */
 export interface ReadOptions {
   /** Read as it was then; 0 or absent = now. Errors: `COMPACTED`, `FUTURE_REVISION`. */
   revision?: number
 }
 
+/** Which entries of a range, and in which order. */
 export interface ListOptions extends ReadOptions {
   /** At most this many entries; 0 or absent = all. */
   limit?: number
@@ -525,6 +541,7 @@ export interface ListResult<V> extends Iterable<Entry<V>> {
   readonly length: number
   /** Counts from the end when negative. */
   at(index: number): Entry<V> | undefined
+  /** All entries. */
   toArray(): Entry<V>[]
   /** Keys in the range at that revision, whatever the limit. */
   readonly count: number
@@ -534,6 +551,7 @@ export interface ListResult<V> extends Iterable<Entry<V>> {
   readonly revision: number
 }
 
+/** Which changes of the history. */
 export interface HistoryOptions {
   /**
    * First revision wanted; `revision + 1` gives what has come since, which is nothing yet. 0 or absent = the oldest kept,
@@ -546,12 +564,14 @@ export interface HistoryOptions {
   limit?: number
 }
 
+/** When a write resolves. */
 export interface WriteOptions {
   durability?: Durability
   /** Aborted before the call: nothing is done. Aborted later: only the waiting ends, the write stays. Rejects with the signal's reason. */
   signal?: AbortSignal
 }
 
+/** How a key is set. */
 export interface PutOptions extends WriteOptions {
   /** The key goes when the lease does. */
   lease?: Lease | bigint
@@ -571,15 +591,18 @@ export type PutManyOptions = Omit<PutOptions, 'prevEntry'>
 /** The same inside a transaction, which is made durable as a whole. */
 export type TransactionPutOptions = Omit<PutManyOptions, keyof WriteOptions>
 
+/** What every write gives. */
 export interface WriteResult {
   /** The store's revision after the write. */
   revision: number
 }
 
+/** What a put gives; the entry that was there before when it was asked for. */
 export interface PutResult<V> extends WriteResult {
   prevEntry?: Entry<V>
 }
 
+/** How many keys were there to delete, and which when it was asked for. */
 export interface DeleteResult<V> extends WriteResult {
   deleted: number
   prevEntries?: Entry<V>[]
@@ -592,6 +615,7 @@ export interface TxnRequest<V> {
   else?: TxnOp<V>[]
 }
 
+/** How the stored side of a compare has to stand to the given one. */
 export type CompareResult = '=' | '!=' | '>' | '<'
 
 /**
@@ -607,6 +631,7 @@ export type Compare<V> = { key: Key; end?: Key } & (
   | { lease: bigint; is?: CompareResult }
 )
 
+/** One operation of a transaction. Each is named for the method of the store that does the same, and takes the same options. */
 export type TxnOp<V> =
   | {
       put: [key: Key, value: V]
@@ -627,6 +652,7 @@ export type TxnOp<V> =
   | { get: Key; revision?: number }
   | { txn: TxnRequest<V> }
 
+/** What a transaction has done. */
 export interface TxnResult<V> {
   /** Whether all of `if` held. */
   ok: boolean
@@ -635,6 +661,7 @@ export interface TxnResult<V> {
   results: TxnOpResult<V>[]
 }
 
+/** What one operation gave, under its name. */
 export type TxnOpResult<V> =
   | { put: PutResult<V> }
   | { delete: DeleteResult<V> }
@@ -642,10 +669,12 @@ export type TxnOpResult<V> =
   | { get: Entry<V> | undefined }
   | { txn: TxnResult<V> }
 
+/** What happened to one key at one revision, `entry.modRevision` or `modRevision`. */
 export type Change<V> =
   | { readonly type: 'put'; readonly entry: Entry<V>; readonly prevEntry?: Entry<V> }
   | { readonly type: 'delete'; readonly key: string; readonly modRevision: number; readonly prevEntry?: Entry<V> }
 
+/** Where a watch begins, and what it delivers. */
 export interface WatchOptions {
   /** First revision wanted. One not yet written is waited for. */
   from?: number
@@ -680,8 +709,17 @@ export interface Watch<V> extends AsyncIterable<WatchBatch<V>>, AsyncDisposable 
   requestProgress(): void
 }
 
+/** Ends what was begun. May be called twice. */
 export type Unsubscribe = () => void
 
+/** A value that is computed from the store, and computed again when something it was computed from has changed. */
+export interface Live<T> {
+  readonly value: T
+  /** Calls back when `value` has become another. */
+  subscribe(onChange: () => void): Unsubscribe
+}
+
+/** A time to live that keys share: when it ends they are deleted, in one revision. */
 export interface Lease extends AsyncDisposable {
   readonly id: bigint
   readonly ttlSeconds: number
@@ -695,6 +733,36 @@ export interface Lease extends AsyncDisposable {
   revoke(): Promise<WriteResult>
 }
 
+/** What a store holds and has done. */
+export interface StoreStats {
+  keys: number
+  revisions: number
+  bytes: number
+  wasmBytes: number
+  storageBytes: number
+  watchers: number
+  leases: number
+  operations: Record<string, { count: number; errors: number; p50Us: number; p99Us: number }>
+}
+
+/**
+ * What a failure means.
+ *
+ * Asked for what cannot be: `INVALID_KEY`, `INVALID_RANGE`, `INVALID_ARGUMENT`; `DUPLICATE_KEY`, a transaction that writes a
+ * key twice; `TOO_MANY_OPERATIONS`, `TOO_LARGE`; `KEY_NOT_FOUND`, `VALUE_PROVIDED` and `LEASE_PROVIDED`, by the ignore
+ * options; `LEASE_NOT_FOUND`, `LEASE_EXISTS`.
+ *
+ * About history: `COMPACTED`, what was asked for is forgotten; `FUTURE_REVISION`, it is not written yet;
+ * `REVISION_NOT_FOUND`; `RESTORED`, the content has been replaced, or taken back, under the watch; `GAP` and `DIVERGED`,
+ * changes that do not follow on what is here.
+ *
+ * About others: `CONFLICT`, they wrote first, try again; `NOT_LEADER`, another has taken over the database; `CANCELED`.
+ *
+ * About the storage: `QUOTA_EXCEEDED`, no room; `STORAGE_BLOCKED`, another has it open; `STORAGE_LOST`, it failed;
+ * `CORRUPT`, what it holds is damaged; `EVICTED`, it was thrown away; `UNSUPPORTED_FORMAT`, a newer version wrote it.
+ *
+ * About the engine: `CSP`, the page's policy forbids WebAssembly; `ENGINE_FAILED`; `CLOSED`, the store was closed.
+ */
 export type ErrorCode =
   | 'COMPACTED'
   | 'FUTURE_REVISION'
@@ -743,9 +811,11 @@ export interface StorageAdapter {
     /** Tabs of one origin see the same database; the store then takes a Web Lock on its name. */
     sharedByTabs: boolean
   }
+  /** Opens the database, which is there from now on. Rejects with the reason when the signal is aborted. */
   open(database: string, signal?: AbortSignal): Promise<StorageHandle>
 }
 
+/** An open database of a medium. */
 export interface StorageHandle {
   /** Every blob, ids ascending. */
   read(): AsyncIterable<{ id: string; bytes: Uint8Array }>
@@ -759,11 +829,13 @@ export interface StorageHandle {
    * The store makes the next call when this one has settled. One that has not settled after a minute counts as failed.
    */
   write(batch: StorageBatch, durability: 'relaxed' | 'strict'): Promise<void>
+  /** What the database takes of the medium, in bytes; undefined where the medium does not say. */
   bytesUsed(): Promise<number | undefined>
   /** Once, when no write is under way, or when one gives no answer. */
   close(): Promise<void>
 }
 
+/** Blobs to put and to delete, as one. */
 export interface StorageBatch {
   epoch: number
   /** Ids ascending. */

@@ -6,6 +6,7 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
 import { beforeAll, expect, test } from 'vitest'
 import { RevkvError } from '../src/index.js'
 
@@ -194,7 +195,7 @@ test('declares types that stand by themselves, and nothing private', () => {
     exports: Record<string, { types: string } | string>
   }
   const types = Object.values(exports).flatMap((entry) => (typeof entry === 'string' ? [] : [entry.types]))
-  expect(types).toHaveLength(11)
+  expect(types).toHaveLength(14)
   for (const file of types) {
     expect(readFileSync(new URL(`../${file}`, import.meta.url), 'utf8')).not.toContain('wasm/revkv')
   }
@@ -223,6 +224,14 @@ test('its errors show as what they are, however the code is made smaller', () =>
   expect(text).toMatch(/^RevkvError: name: expected/)
   expect(inspected).toMatch(/^RevkvError: name: expected/)
   expect(inspected).not.toContain('undefined')
+})
+
+test('the hooks bring no React, and little else', () => {
+  const read = (file: string) => readFileSync(new URL(`../dist/${file}`, import.meta.url), 'utf8')
+  const hooks = read('react.js')
+  expect([...hooks.matchAll(/from"([^".][^"]*)"/g)].map(([, name]) => name)).toEqual(['react'])
+  const chunks = [...hooks.matchAll(/"\.\/(chunk-\w+\.js)"/g)].map(([, name = '']) => read(name))
+  expect([hooks, ...chunks].reduce((sum, file) => sum + gzipSync(file, { level: 9 }).length, 0)).toBeLessThan(1500)
 })
 
 test('names whose work is in it', () => {

@@ -53,6 +53,10 @@ test('is packed with its papers and without its sources', () => {
     'dist/inline.js',
     'dist/inlined-*.js',
     'dist/log/torn-tail.d.ts',
+    'dist/metrics.d.ts',
+    'dist/metrics.js',
+    'dist/react.d.ts',
+    'dist/react.js',
     'dist/revkv.wasm',
     'dist/salvage.edge.js',
     'dist/salvage.js',
@@ -72,6 +76,8 @@ test('is packed with its papers and without its sources', () => {
     'dist/storage/opfs.d.ts',
     'dist/storage/opfs.js',
     'dist/surface.d.ts',
+    'dist/tuple.d.ts',
+    'dist/tuple.js',
     'dist/types.d.ts',
     'package.json',
   ])
@@ -80,7 +86,11 @@ test('is packed with its papers and without its sources', () => {
 test('depends on nothing', () => {
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Record<string, unknown>
   const kinds = Object.keys(manifest).filter((field) => /dependencies$/i.test(field))
-  expect(kinds).toEqual(['devDependencies'])
+  expect(kinds).toEqual(['peerDependencies', 'devDependencies'])
+  const peers = Object.keys(manifest.peerDependencies as object)
+  const optional = manifest.peerDependenciesMeta as Record<string, { optional?: boolean }>
+  expect(peers).toEqual(['react'])
+  expect(peers.every((peer) => optional[peer]?.optional)).toBe(true)
 })
 
 test('publint has nothing to say', async () => {
@@ -99,5 +109,5 @@ test('its types are those of its modules, however they are resolved', async () =
     return problem.kind !== 'CJSResolvesToESM' && how !== 'node10'
   })
   expect(problems).toEqual([])
-  expect(Object.keys(checked.entrypoints)).toHaveLength(11)
+  expect(Object.keys(checked.entrypoints)).toHaveLength(14)
 })

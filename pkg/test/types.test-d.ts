@@ -7,6 +7,7 @@ import {
   type Compare,
   json,
   type Lease,
+  type ListResult,
   type Live,
   type OperationStats,
   open,
@@ -18,6 +19,7 @@ import {
   utf8,
   type WatchBatch,
 } from '../src/index.js'
+import { useGet, useList, useLive } from '../src/react.js'
 import { indexedDb } from '../src/storage/indexeddb.js'
 import { memory } from '../src/storage/memory.js'
 
@@ -122,6 +124,27 @@ export async function types(lease: Lease): Promise<void> {
   store.on('u', ({ revision, changes }) => [revision, changes], { onError: (e) => is<Equal<typeof e, RevkvError>>() })
   store.addEventListener('durable', (event) => is<Equal<typeof event.detail.revision, number>>())
   store.addEventListener('anything', (event) => is<Equal<typeof event, Event>>())
+
+  is<Equal<ReturnType<typeof useGet<User>>, User | undefined>>()
+  const read = () => ({
+    value: useGet(store, 'u'),
+    list: useList(store, { prefix: 'u' }),
+    later: useList(store as typeof store | undefined, {}),
+    count: useLive(store, (view) => view.count()),
+    none: useLive(null, (view) => view.revision),
+  })
+  is<
+    Equal<
+      ReturnType<typeof read>,
+      {
+        value: User | undefined
+        list: ListResult<User>
+        later: ListResult<User> | undefined
+        count: number
+        none: number | undefined
+      }
+    >
+  >()
 
   await using scoped = await store.grant(5, { id: 1n })
   is<Equal<typeof scoped, Lease>>()

@@ -1,4 +1,4 @@
-// The quickstart is what the README shows, what the demo plays and what this runs: one file.
+// The quickstart is what the docs show, what the demo plays and what this runs: one file.
 import { readFile } from 'node:fs/promises'
 import { expect } from 'vitest'
 import { test } from './browser.js'
@@ -6,7 +6,7 @@ import { firstVisitLines, firstVisitSeen, secondVisitLines } from './transcript.
 import { playFirstVisit, playSecondVisit } from './visits.js'
 
 const root = new URL('../../', import.meta.url)
-const readmeBlock = /<!-- quickstart -->\s*```ts\n([\s\S]*?)```\s*<!-- \/quickstart -->/
+const shownBlock = /<!-- quickstart -->\s*```ts\n([\s\S]*?)```\s*<!-- \/quickstart -->/
 
 test('a second page finds what the first one wrote and watches on from there', async ({ chromium, server }) => {
   const { lines, seen } = await playFirstVisit(chromium, server.url)
@@ -15,9 +15,12 @@ test('a second page finds what the first one wrote and watches on from there', a
   expect(await playSecondVisit(chromium, server.url, seen)).toEqual(secondVisitLines)
 })
 
-test('the README shows the quickstart as it is', async () => {
-  const readme = await readFile(new URL('README.md', root), 'utf8')
-  const shown = readmeBlock.exec(readme)?.[1]
-  expect(shown, 'README.md has a ```ts block between <!-- quickstart --> and <!-- /quickstart -->').toBeDefined()
+test('the docs show the quickstart as it is', async () => {
+  const page = await readFile(new URL('docs/quickstart.md', root), 'utf8')
+  const shown = shownBlock.exec(page)?.[1]
+  expect(
+    shown,
+    'docs/quickstart.md has a ```ts block between <!-- quickstart --> and <!-- /quickstart -->',
+  ).toBeDefined()
   expect(shown).toBe(await readFile(new URL('www/quickstart.ts', root), 'utf8'))
 })

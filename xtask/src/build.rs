@@ -117,10 +117,23 @@ fn pages(project: &Project) -> Result<()> {
     let work = Work {
         name: "pages",
         recipe: "node www/build.mjs".to_string(),
-        inputs: sources(project, "www", &["dist"])?,
-        outputs: vec![project.root.join("www/dist")],
+        inputs: sources(project, "www", &["dist", "node_modules"])?,
+        outputs: ["playground.js", "quickstart.js"].map(|script| project.root.join("www/dist").join(script)).into(),
     };
-    work.once(project, || Ok(cmd!(project.shell, "node www/build.mjs").run()?))
+    work.once(project, || Ok(cmd!(project.shell, "node www/build.mjs").run()?))?;
+    let reference = Work {
+        name: "reference",
+        recipe: "node www/reference.mjs".to_string(),
+        inputs: [
+            project.root.join("package-lock.json"),
+            project.root.join("pkg/package.json"),
+            project.root.join("pkg/src"),
+            project.root.join("www/reference.mjs"),
+        ]
+        .into(),
+        outputs: vec![project.root.join("www/dist/reference")],
+    };
+    reference.once(project, || Ok(cmd!(project.shell, "node www/reference.mjs").run()?))
 }
 
 /// What a folder is built from: everything in it but what is built, and the versions of the tools.

@@ -90,6 +90,14 @@ pub const STEPS: &[Step] = &[
         run: types,
     },
     Step {
+        name: "reference",
+        about: "every name that the package exports has a doc comment",
+        needs: build::NEEDS,
+        needs_build: true,
+        when_asked: false,
+        run: reference,
+    },
+    Step {
         name: "package",
         about: "the npm package's tests",
         needs: build::NEEDS,
@@ -215,6 +223,11 @@ fn lint(project: &Project) -> Result<Outcome> {
 fn types(project: &Project) -> Result<Outcome> {
     cmd!(project.shell, "npm run typecheck -w pkg").run()?;
     cmd!(project.shell, "node_modules/.bin/tsc --project . --noEmit").run()?;
+    Ok(Outcome::Passed)
+}
+
+fn reference(project: &Project) -> Result<Outcome> {
+    cmd!(project.shell, "node www/reference.mjs --check").run()?;
     Ok(Outcome::Passed)
 }
 

@@ -17,11 +17,13 @@ export const faultNames = [
   'ENOSPC',
 ] as const
 
+/** One of `faultNames`. */
 export type FaultName = (typeof faultNames)[number]
 
 /** The calls of an adapter and its handles. They are counted each by itself, over all handles. */
 export type Call = 'open' | 'read' | 'write' | 'bytesUsed' | 'close'
 
+/** What goes wrong, and when. */
 export interface Fault {
   call: Call
   /** The first call that is hit; 1 is the first of all. */
@@ -42,6 +44,7 @@ export interface Fault {
   ms?: number
 }
 
+/** All that goes wrong with one adapter. */
 export interface FaultPlan {
   faults?: Fault[]
   /**

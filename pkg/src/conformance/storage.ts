@@ -4,6 +4,7 @@ import { RevkvError } from '../errors.js'
 import type { StorageAdapter, StorageBatch, StorageHandle } from '../types.js'
 import { Random } from './random.js'
 
+/** What is tested, and with what. */
 export interface ConformanceOptions {
   /** What is tested; each test's name begins with it. */
   name: string

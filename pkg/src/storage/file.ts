@@ -10,6 +10,7 @@ import { codeOf, type NodeFileHandle, type NodeModules, nodeModules } from './no
 
 export type { TornTail } from '../log/torn-tail.js'
 
+/** What `file` is told. */
 export interface FileOptions {
   /** Where the databases are kept, each in a folder `revkv-<name>`. It is made when it is not there. */
   folder: string

@@ -14,11 +14,13 @@ export interface LevelDatabase {
   readonly supports?: { readonly permanence?: boolean }
 }
 
+/** Keys are text, values bytes; every call says so. */
 export interface LevelEncodings {
   keyEncoding: 'utf8'
   valueEncoding: 'view'
 }
 
+/** One of a batch. */
 export type LevelOperation = { type: 'put'; key: string; value: Uint8Array } | { type: 'del'; key: string }
 
 const maxBlobBytes = 256 * 1024

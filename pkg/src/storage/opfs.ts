@@ -9,6 +9,7 @@ import type { StorageAdapter } from '../types.js'
 
 export type { TornTail } from '../log/torn-tail.js'
 
+/** What `opfs` may be told. */
 export interface OpfsOptions {
   /** Is told at opening what was cut off the end: writes of a tab that was stopped, none of them confirmed as strict. */
   onTornTail?: (tail: TornTail) => void
