@@ -65,7 +65,7 @@ fn bindings(project: &Project) -> Result<()> {
     let flags = ["--target", "web", "--omit-default-module-path", "--out-name", "revkv", "--out-dir"];
     let work = Work {
         name: "bindings",
-        recipe: format!("{} {flags:?} {WASM_OPT_FLAGS:?}", bindgen.display()),
+        recipe: format!("{} {flags:?} {WASM_OPT_FLAGS:?} {MADE}", bindgen.display()),
         inputs: vec![wasm.clone(), project.root.join("package-lock.json")],
         outputs: vec![out.clone()],
     };
@@ -79,6 +79,11 @@ fn bindings(project: &Project) -> Result<()> {
     })
 }
 
+/// How generated code makes its instance, as a function.
+const MADE: &str = "\
+const instance = new WebAssembly.Instance(module, __wbg_get_imports());
+return { Engine, memory: __wbg_finalize_init(instance, module).memory };";
+
 /// Generated code keeps one instance in variables of its module. As a function it makes one with each call: so a store has
 /// a memory of its own, which goes with it, and an engine that has stopped can be replaced.
 fn instantiable(glue: &str) -> Result<String> {
@@ -86,8 +91,9 @@ fn instantiable(glue: &str) -> Result<String> {
     let body =
         body.context("the generated code does not end as it did")?.replace("export class Engine", "class Engine");
     ensure!(!body.contains("\nexport ") && !body.contains("\nimport "), "the generated code exports or imports more");
-    let made = "return { Engine, memory: initSync({ module }).memory };";
-    Ok(format!("export function instantiate(module) {{\n{body}\n{made}\n}}\n"))
+    // Its own ways of loading come last. They compile as well, and take a module of another realm for none.
+    let (body, _) = body.split_once("async function __wbg_load(").context("the generated code loads in another way")?;
+    Ok(format!("export function instantiate(module) {{\n{body}\n{MADE}\n}}\n"))
 }
 
 fn types_of_instantiable(types: &str) -> Result<String> {
