@@ -383,13 +383,18 @@ impl Engine {
     fn write<R>(&mut self, body: impl FnOnce(&mut Store, &dyn Leases) -> Result<R, Error>) -> Result<R, Error> {
         let from = self.store.current() + 1;
         let result = body(&mut self.store, &self.lessor)?;
+        self.follow(from);
+        Ok(result)
+    }
+
+    /// Apart from [`Engine::write`], which is made anew for each kind of request.
+    fn follow(&mut self, from: u64) {
         for record in self.store.records_from(from) {
             if !self.lessor.is_empty() {
                 self.lessor.follow(&record, self.store.lease_before(&record));
             }
             self.watchers.follow(&record);
         }
-        Ok(result)
     }
 
     fn compact(&mut self, revision: u64) -> Result<Response, Error> {
