@@ -422,7 +422,8 @@ impl Engine {
         Ok(result)
     }
 
-    /// Lets everybody follow what has been committed from this revision on.
+    /// Lets everybody follow what has been committed from this revision on. Apart from [`Engine::write`], which is made anew
+    /// for each kind of request.
     fn follow(&mut self, from: u64) {
         for record in self.store.records_from(from) {
             if !self.lessor.is_empty() || record.lease != LeaseId::NONE {
