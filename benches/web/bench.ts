@@ -110,6 +110,11 @@ export class Bench {
     return this.value(form, numberOf(key), 1)
   }
 
+  /** Two for each key, all of the first before the second, so that going round puts another value each time. */
+  updatesOf(keys: readonly string[], form: Form): Entry[] {
+    return [...keys, ...keys].map((key, i) => ({ key, value: this.value(form, numberOf(key), i + 1) }))
+  }
+
   /** What a write asks for unless the work says otherwise. */
   get durability(): Durability {
     return this.peer.medium === 'memory' ? 'memory' : 'relaxed'

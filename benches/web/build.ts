@@ -8,7 +8,7 @@ export const distWeb = fileURLToPath(new URL('dist/web', import.meta.url))
 export const nodeScript = fileURLToPath(new URL('dist/node/node.js', import.meta.url))
 export const modules = fileURLToPath(new URL('node_modules', import.meta.url))
 
-/** Packages that look for a .wasm beside themselves: pages load them as they are, from here. */
+/** Packages that look for a .wasm beside themselves: pages load them as they are, from here. Those of Node are not loaded. */
 const whole: Record<string, string> = {
   revkv: '/revkv/index.js',
   '@sqlite.org/sqlite-wasm': '/modules/@sqlite.org/sqlite-wasm/dist/index.mjs',
@@ -18,7 +18,7 @@ const whole: Record<string, string> = {
 const leaveWhole: Plugin = {
   name: 'leave whole',
   setup(build) {
-    build.onResolve({ filter: /^(revkv|@sqlite\.org|@electric-sql)/ }, ({ path }) => {
+    build.onResolve({ filter: /^(revkv|@sqlite\.org|@electric-sql|classic-level|lmdb)/ }, ({ path }) => {
       return { path: whole[path] ?? `/${path}.js`, external: true }
     })
   },
@@ -35,7 +35,10 @@ export async function bundle(): Promise<void> {
     minify: true,
     conditions: ['browser', 'production'],
     define: { 'process.env.NODE_ENV': '"production"', global: 'globalThis' },
-    loader: { '.wasm': 'file' },
+    // What abstract-level asks a bundler for.
+    alias: { events: './node_modules/events/events.js' },
+    // Named by packages that run in Node too, in branches that are not taken in a page.
+    external: ['fs', 'path', 'crypto', 'node:*'],
     plugins: [leaveWhole],
   })
   await build({

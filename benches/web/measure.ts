@@ -10,6 +10,9 @@ const batchMs = 2
 const warmMs = 40
 const budgetMs = 160
 const batchesMin = 5
+/** Of what takes longer than this, there is no warm-up and no more than this many. */
+const longMs = 100
+const longBatches = 3
 const batchesMax = 61
 
 export type Call = (index: number) => unknown
@@ -35,24 +38,27 @@ export async function collectGarbage(): Promise<void> {
 /** Nanoseconds per call: the median of batches. Asynchronous calls are made one after the other. */
 export async function perCall(call: Call): Promise<number> {
   await collectGarbage()
-  const batch = isThenable(call(0)) ? awaitedBatch(call) : plainBatch(call)
+  const first = call(0)
+  const batch = isThenable(first) ? awaitedBatch(call) : plainBatch(call)
+  await first
   let calls = 1
   const warmEnd = performance.now() + warmMs
   for (;;) {
     const ms = await batch(calls)
-    if (ms >= batchMs && performance.now() >= warmEnd) break
+    if (ms >= longMs || (ms >= batchMs && performance.now() >= warmEnd)) break
     if (ms < batchMs) calls *= 2
   }
   const times: number[] = []
   const end = performance.now() + budgetMs
-  while (times.length < batchesMin || (times.length < batchesMax && performance.now() < end)) {
+  const least = () => ((times[0] ?? 0) * calls >= longMs ? longBatches : batchesMin)
+  while (times.length < least() || (times.length < batchesMax && performance.now() < end)) {
     times.push((await batch(calls)) / calls)
   }
   return median(times) * 1e6
 }
 
 function plainBatch(call: Call): (calls: number) => number {
-  let index = 0
+  let index = 1
   return (calls) => {
     const start = performance.now()
     for (let i = 0; i < calls; i++) call(index++)
@@ -61,7 +67,7 @@ function plainBatch(call: Call): (calls: number) => number {
 }
 
 function awaitedBatch(call: Call): (calls: number) => Promise<number> {
-  let index = 0
+  let index = 1
   return async (calls) => {
     const start = performance.now()
     for (let i = 0; i < calls; i++) await call(index++)

@@ -274,7 +274,7 @@ async function count(bench: Bench): Promise<number> {
 async function watchers(bench: Bench): Promise<number> {
   const { database, watched } = await forWatchers(bench)
   const deliveries = new Deliveries()
-  for (const { key } of watched) await database.watch?.(key, deliveries.note)
+  for (const { key } of watched.slice(0, watchersMax)) await database.watch?.(key, deliveries.note)
   await deliveries.quiet()
   const { durability } = bench
   const ns = await perCall(async (i) => {
@@ -293,13 +293,13 @@ async function watchers(bench: Bench): Promise<number> {
 
 async function latency(bench: Bench): Promise<number> {
   const { database, watched } = await forWatchers(bench)
-  const { key } = watched[0] as Entry
+  const updates = bench.updatesOf([(watched[0] as Entry).key], 'plain')
   const deliveries = new Deliveries()
-  await database.watch?.(key, deliveries.note)
+  await database.watch?.((watched[0] as Entry).key, deliveries.note)
   await deliveries.quiet()
   const ns = await perCall((i) => {
     const delivered = deliveries.next(1)
-    const { value } = watched[i % watched.length] as Entry
+    const { key, value } = updates[i % 2] as Entry
     void database.put(key, value, bench.durability)
     return delivered
   })
@@ -307,13 +307,13 @@ async function latency(bench: Bench): Promise<number> {
   return ns
 }
 
-/** A database of its own, for nobody can tell all peers to stop; and new values for 1,000 of its keys. */
+/** A database of its own, for not every peer can be told to stop watching; and updates of 1,000 of its keys. */
 async function forWatchers(bench: Bench): Promise<{ database: Database; watched: Entry[] }> {
   const database = await bench.open('watched', 'plain')
   const entries = bench.all('plain').slice(0, watchedEntriesMax)
   await database.load(entries)
-  const watched = entries.slice(0, watchersMax).map(({ key }) => ({ key, value: bench.newValue('plain', key) }))
-  return { database, watched }
+  const keys = entries.slice(0, watchersMax).map(({ key }) => key)
+  return { database, watched: bench.updatesOf(keys, 'plain') }
 }
 
 async function getOld(bench: Bench): Promise<number> {
@@ -365,8 +365,7 @@ async function openAll(bench: Bench): Promise<number> {
 /** A filled database and what to put, all of keys that are there already. */
 async function forUpdates(bench: Bench, form: Form = 'plain'): Promise<{ database: Database; updates: Entry[] }> {
   const database = await bench.filled(form)
-  const updates = bench.keys().map((key) => ({ key, value: bench.newValue(form, key) }))
-  return { database, updates }
+  return { database, updates: bench.updatesOf(bench.keys(), form) }
 }
 
 /** Counts what is delivered, and tells when it is as much as was waited for. */
