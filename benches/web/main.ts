@@ -1,5 +1,5 @@
 // The benchmark: revkv beside its peers, in a headless Chromium and in Node, in one run.
-//   node --import tsx benches/web/main.ts [--in web,node] [--entries N] [--rounds N] [--only NAME] [--seed N] [--out FILE]
+//   node --import tsx benches/web/main.ts [--in web,node] [--entries N] [--rounds N] [--only NAME] [--seed N] [--updates N] [--seconds N] [--out FILE]
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -22,6 +22,7 @@ async function main(): Promise<void> {
       rounds: { type: 'string', default: '5' },
       updates: { type: 'string', default: '100000' },
       seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+      seconds: { type: 'string', default: '100000' },
       only: { type: 'string', multiple: true, default: [] },
       out: { type: 'string', default: kept },
     },
@@ -31,6 +32,7 @@ async function main(): Promise<void> {
     rounds: natural('rounds', values.rounds),
     updates: natural('updates', values.updates),
     seed: natural('seed', values.seed),
+    secondsMax: natural('seconds', values.seconds),
     only: values.only,
   }
   if (options.entries < 1000) throw new Error('--entries: 1,000 at least')

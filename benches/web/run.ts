@@ -18,6 +18,8 @@ export interface RunOptions {
   readonly seed: number
   /** Peers and works; nothing = all. revkv is always there, to be compared with. */
   readonly only: readonly string[]
+  /** No turn begins after so many, and what was measured by then counts. */
+  readonly secondsMax: number
 }
 
 /** Who takes longer is left out, and is told so. */
@@ -46,8 +48,9 @@ export class Run {
 
   async results(): Promise<Results> {
     const seats = await this.#seats()
+    const end = performance.now() + this.#options.secondsMax * 1000
     for (let round = 0; round < this.#options.rounds; round++) {
-      for (const seat of this.#inOrder(seats)) await this.#takeSeat(seat, round)
+      for (const seat of this.#inOrder(seats)) if (performance.now() < end) await this.#takeSeat(seat, round)
     }
     const { entries, rounds, updates, seed } = this.#options
     return {
@@ -104,19 +107,20 @@ export class Run {
   }
 
   async #takeSeat(seat: Seat, round: number): Promise<void> {
-    const start = performance.now()
+    const times: string[] = []
     for (const stage of ['run', 'open', 'memory', 'stored', 'written'] as const) {
       if (round > 0 && countedStages.includes(stage)) continue
       const names = this.#worksOf(seat, stage)
       if (names.length === 0) continue
+      const start = performance.now()
       try {
         await this.#takeStage(seat, stage, names, round)
       } catch (error) {
-        for (const name of names) this.#fail(seat, name, error)
+        this.#fail(seat, names, error)
       }
+      times.push(`${stage} ${((performance.now() - start) / 1000).toFixed(1)} s`)
     }
-    const seconds = ((performance.now() - start) / 1000).toFixed(1)
-    console.log(`round ${round + 1}: ${seat.peer.name} in ${seat.host.environment}, ${seconds} s`)
+    console.log(`round ${round + 1}: ${seat.peer.name} in ${seat.host.environment}: ${times.join(', ')}`)
   }
 
   async #takeStage(seat: Seat, stage: Stage, names: string[], round: number): Promise<void> {
@@ -181,7 +185,7 @@ export class Run {
 
   #take(seat: Seat, outcome: Awaited<ReturnType<Guest['takeTurn']>>, round: number): void {
     for (const [work, value] of Object.entries(outcome.results)) this.#note(seat, work, round, value)
-    for (const [work, why] of Object.entries(outcome.failures)) this.#fail(seat, work, why)
+    for (const [work, why] of Object.entries(outcome.failures)) this.#fail(seat, [work], why)
   }
 
   async #with(seat: Seat, work: (guest: Guest) => Promise<void>): Promise<void> {
@@ -203,10 +207,12 @@ export class Run {
     this.#samples.push({ environment: host.environment, peer: peer.name, work, round, value: rounded(value) })
   }
 
-  #fail({ host, peer }: Seat, work: string, error: unknown): void {
+  #fail({ host, peer }: Seat, names: readonly string[], error: unknown): void {
     const why = error instanceof Error ? error.message : String(error)
-    console.error(`  ${peer.name} in ${host.environment}: ${work}: ${why}`)
-    this.#failures.set(`${host.environment} ${peer.name} ${work}`, why.split('\n')[0] ?? why)
+    console.error(`  ${peer.name} in ${host.environment}: ${names.join(', ')}: ${why}`)
+    for (const name of names) {
+      this.#failures.set(`${host.environment} ${peer.name} ${name}`, why.split('\n')[0] ?? why)
+    }
   }
 
   #row(work: Work, seats: readonly Seat[]) {
@@ -217,9 +223,8 @@ export class Run {
   #cell(work: Work, { host, peer }: Seat): Cell {
     const { environment } = host
     const at = { environment, peer: peer.name }
-    const because =
-      refusal(work, peer, environment, this.#options.entries) ??
-      this.#failures.get(`${environment} ${peer.name} ${work.name}`)
+    const refused = refusal(work, peer, environment, this.#options.entries)
+    const because = refused ?? this.#failures.get(`${environment} ${peer.name} ${work.name}`)
     const own = this.#of(environment, peer.name, work.name)
     if (because !== undefined || own.length === 0) return { ...at, because: because ?? 'was not measured' }
     const base = this.#of(environment, `revkv ${peer.medium satisfies Medium}`, work.name)

@@ -7,6 +7,8 @@ const groupMax = 100
 export const writtenKeys = 10_000
 /** So much history is kept meanwhile, by those who keep any. */
 export const keptRevisions = 10_000
+/** Without history, one update is like the other, and so many tell. */
+const steadyUpdates = 5000
 /** It is forgotten a tenth at a time. */
 const compactEvery = keptRevisions / 10
 
@@ -20,7 +22,7 @@ export async function storedUpdates(bench: Bench): Promise<void> {
 /** Puts of random keys, a hundred in flight at a time; gives the bytes of keys and values that they changed. */
 export async function writtenUpdates(bench: Bench): Promise<number> {
   const database = await bench.filled('plain')
-  const { updates } = bench.turn
+  const updates = bench.peer.historic ? bench.turn.updates : Math.min(bench.turn.updates, steadyUpdates)
   const bound = Math.min(writtenKeys, bench.entries)
   for (let done = 0; done < updates; done += groupMax) {
     const puts = bench.numbers(groupMax, bound).map((n, i) => {
