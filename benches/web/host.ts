@@ -47,15 +47,3 @@ export async function writtenBy(pid: number): Promise<number | undefined> {
   const written = /^write_bytes: (\d+)$/m.exec(io)?.[1]
   return written === undefined ? undefined : Number(written)
 }
-
-export async function withDeadline<T>(ms: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`took longer than ${ms / 1000} s`)), ms)
-  })
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    clearTimeout(timer)
-  }
-}

@@ -84,6 +84,28 @@ export async function once(work: () => unknown): Promise<number> {
   return (performance.now() - start) * 1e6
 }
 
+export async function withDeadline<T>(ms: number, work: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Late(ms)), ms)
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+class Late extends Error {
+  constructor(ms: number) {
+    super(`took longer than ${ms / 1000} s`)
+  }
+}
+
+export function isLate(error: unknown): boolean {
+  return error instanceof Late
+}
+
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | undefined | null)?.then === 'function'
 }

@@ -1,6 +1,6 @@
 // One turn of one peer, in a page, a worker or a process of its own: some works of one stage, one after the other.
 import { Bench, type Turn } from './bench.js'
-import { used } from './measure.js'
+import { isLate, used, withDeadline } from './measure.js'
 import type { Environment, Peer } from './peer.js'
 import { peerCalled, peers } from './peers/index.js'
 import { storedUpdates, writtenUpdates } from './volume.js'
@@ -11,27 +11,33 @@ export type { Turn }
 export interface Outcome {
   readonly results: Record<string, number>
   readonly failures: Record<string, string>
+  /** Works not tried: what was before them has not ended, and this page is of no use to them. */
+  readonly left: readonly string[]
   /** Of everything that was read. */
   readonly sink: number
 }
 
 let current: Bench | undefined
 
+/** Who takes longer for a work is told so, and is not waited for. */
+const workMsMax = 30_000
+
 export async function takeTurn(turn: Turn): Promise<Outcome> {
   const bench = new Bench(await peerCalled(turn.peer), turn)
   const results: Record<string, number> = {}
   const failures: Record<string, string> = {}
-  for (const name of turn.works) {
+  for (const [done, name] of turn.works.entries()) {
     const work = works.find((work) => work.name === name)
     if (!work?.measure) throw new Error(`no work is called ${name}`)
     try {
-      results[name] = await work.measure(bench)
+      results[name] = await withDeadline(workMsMax, work.measure(bench))
     } catch (error) {
-      failures[name] = error instanceof Error ? (error.stack ?? error.message) : String(error)
+      failures[name] = error instanceof Error ? error.message : String(error)
+      if (isLate(error)) return { results, failures, left: turn.works.slice(done + 1), sink: used() }
     }
   }
   await bench.closeAll()
-  return { results, failures, sink: used() }
+  return { results, failures, left: [], sink: used() }
 }
 
 /** The steps of a stage that is measured from outside: between two of them the runner looks at what the system says. */

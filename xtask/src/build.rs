@@ -86,7 +86,7 @@ fn pages(project: &Project) -> Result<()> {
     let work = Work {
         name: "pages",
         recipe: "node www/build.mjs".to_string(),
-        inputs: sources(project, "www", &["dist"])?,
+        inputs: [sources(project, "www", &["dist"])?, vec![project.root.join("benches/results")]].concat(),
         outputs: vec![project.root.join("www/dist")],
     };
     work.once(project, || Ok(cmd!(project.shell, "node www/build.mjs").run()?))
