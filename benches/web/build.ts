@@ -13,6 +13,7 @@ const whole: Record<string, string> = {
   revkv: '/revkv/index.js',
   '@sqlite.org/sqlite-wasm': '/modules/@sqlite.org/sqlite-wasm/dist/index.mjs',
   '@electric-sql/pglite': '/modules/@electric-sql/pglite/dist/index.js',
+  '@electric-sql/pglite/live': '/modules/@electric-sql/pglite/dist/live/index.js',
 }
 
 const leaveWhole: Plugin = {

@@ -40,6 +40,9 @@ export class Run {
   /** Why something could not be measured after all. */
   readonly #failures = new Map<string, string>()
 
+  /** Whether the stage "run" has left a filled database behind, for "open". */
+  #filled = false
+
   constructor(hosts: readonly Host[], options: RunOptions) {
     this.#hosts = hosts
     this.#options = options
@@ -103,11 +106,13 @@ export class Run {
     return works
       .filter((work) => work.stage === stage && this.#isWanted(work.name, works))
       .filter((work) => refusal(work, peer, host.environment, this.#options.entries) === undefined)
+      .filter(({ name }) => !this.#failures.has(`${host.environment} ${peer.name} ${name}`))
       .map(({ name }) => name)
   }
 
   async #takeSeat(seat: Seat, round: number): Promise<void> {
     const times: string[] = []
+    this.#filled = false
     for (const stage of ['run', 'open', 'memory', 'stored', 'written'] as const) {
       if (round > 0 && countedStages.includes(stage)) continue
       const names = this.#worksOf(seat, stage)
@@ -167,6 +172,7 @@ export class Run {
   async #run(seat: Seat, turn: Turn, round: number): Promise<void> {
     let left: readonly string[] = turn.works
     while (left.length > 0) {
+      this.#filled = left.includes('load')
       await seat.host.clear()
       await this.#with(seat, async (guest) => {
         const outcome = await guest.takeTurn({ ...turn, works: left })
@@ -181,7 +187,7 @@ export class Run {
 
   /** Each opening has a page of its own, and finds what the stage before has left. */
   async #open(seat: Seat, turn: Turn, round: number): Promise<void> {
-    if (!this.#worksOf(seat, 'run').includes('load')) {
+    if (!this.#filled) {
       await this.#with(seat, async (guest) => {
         await guest.takeTurn({ ...turn, works: ['load'] })
       })

@@ -3,7 +3,7 @@ import type { Database, Entry, Peer, Value, Visit } from '../peer.js'
 import { SortedKeys } from './sorted.js'
 
 export const plainMap: Peer = {
-  name: 'Map + sorted array',
+  name: 'JS Map',
   packages: [],
   medium: 'memory',
   places: ['page', 'node'],
@@ -15,7 +15,7 @@ export const plainMap: Peer = {
     history: 'keeps no history',
     snapshot: 'would have to copy all of it',
   },
-  how: 'The floor. Values are handed out as they were put in, not copied.',
+  how: 'The floor: a Map and a sorted array of its keys. Values are handed out as they were put in, not copied.',
   open: async () => new MapDatabase(),
 }
 

@@ -142,7 +142,7 @@ function sqliteWasm(medium: 'memory' | 'OPFS'): Peer {
     cannot,
     how:
       medium === 'OPFS'
-        ? 'As sql.js, on the SAH pool; not flushed is synchronous=OFF, flushed synchronous=FULL.'
+        ? 'As sql.js, on the SAH pool, with a write-ahead log; not flushed is synchronous=OFF, flushed synchronous=FULL.'
         : 'Prepared statements, a table WITHOUT ROWID, bulk in one transaction.',
     async open(database, form) {
       const { default: init } = await import('@sqlite.org/sqlite-wasm')
@@ -151,6 +151,8 @@ function sqliteWasm(medium: 'memory' | 'OPFS'): Peer {
         medium === 'memory'
           ? new sqlite3.oo1.DB(':memory:')
           : new (await (pool ??= sqlite3.installOpfsSAHPoolVfs({ initialCapacity: 16 }))).OpfsSAHPoolDb(`/${database}`)
+      // A write-ahead log without shared memory, which its page says is the way to have one here.
+      if (medium === 'OPFS') db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL')
       db.exec(sql.create)
       const made = Object.fromEntries(names.map((name) => [name, db.prepare(sql[name])]))
       const of = (name: Name) => made[name] as ReturnType<typeof db.prepare>
