@@ -41,12 +41,14 @@ async function main(): Promise<void> {
     if (values.in.includes('web')) hosts.push(await WebHost.start())
     if (values.in.includes('node')) hosts.push(await NodeHost.start(target))
     console.log(`seed ${options.seed}, ${options.entries} entries, ${options.rounds} rounds`)
-    const results = await new Run(hosts, options).results()
+    const run = new Run(hosts, options)
+    const results = await run.results()
     console.log(printed(results))
     // What the documents are made from is a whole run.
     const out = values.out ?? (hosts.length === 2 && options.only.length === 0 ? kept : `${target}/bench.json`)
     await writeFile(out, `${JSON.stringify(results, undefined, 1)}\n`)
     console.log(`\nThe results are in ${out}`)
+    if (run.errors.length > 0) throw new Error(`not everybody could do what is asked:\n${run.errors.join('\n')}`)
   } finally {
     await Promise.all(hosts.map((host) => host.close()))
   }

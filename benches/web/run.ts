@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { modules } from './build.js'
 import { keyBytes, Random, valueBytes } from './data.js'
 import type { Guest, Host } from './host.js'
-import { median, withDeadline } from './measure.js'
+import { isLate, median, withDeadline } from './measure.js'
 import type { Medium } from './peer.js'
 import { type Cell, format, type PeerResult, type Results, rounded, type Sample, spreadOf } from './results.js'
 import type { Description, Turn } from './turn.js'
@@ -40,6 +40,8 @@ export class Run {
   /** Why something could not be measured after all. */
   readonly #failures = new Map<string, string>()
 
+  /** Answers that were wrong, and everything else that is no slowness. */
+  readonly errors: string[] = []
   /** Whether the stage "run" has left a filled database behind, for "open". */
   #filled = false
 
@@ -225,7 +227,9 @@ export class Run {
 
   #fail({ host, peer }: Seat, names: readonly string[], error: unknown): void {
     const why = error instanceof Error ? error.message : String(error)
-    console.error(`  ${peer.name} in ${host.environment}: ${names.join(', ')}: ${why}`)
+    const told = `${peer.name} in ${host.environment}: ${names.join(', ')}: ${why}`
+    console.error(`  ${told}`)
+    if (!isLate(why)) this.errors.push(told)
     for (const name of names) {
       this.#failures.set(`${host.environment} ${peer.name} ${name}`, why.split('\n')[0] ?? why)
     }

@@ -32,8 +32,9 @@ export async function takeTurn(turn: Turn): Promise<Outcome> {
     try {
       results[name] = await withDeadline(workMsMax, work.measure(bench))
     } catch (error) {
-      failures[name] = error instanceof Error ? error.message : String(error)
-      if (isLate(error)) return { results, failures, left: turn.works.slice(done + 1), sink: used() }
+      const why = error instanceof Error ? error.message : String(error)
+      failures[name] = why
+      if (isLate(why)) return { results, failures, left: turn.works.slice(done + 1), sink: used() }
     }
   }
   await bench.closeAll()

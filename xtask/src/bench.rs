@@ -73,8 +73,7 @@ fn native(project: &Project, only: &[String]) -> Result<ExitCode> {
 }
 
 fn beside_peers(project: &Project, args: &Args, place: Option<Place>) -> Result<ExitCode> {
-    ensure_all(project, if matches!(place, Some(Place::Node)) { build::NEEDS } else { build::NEEDS_AND_BROWSER })?;
-    ensure_all(project, &[&node::PEERS])?;
+    ensure_all(project, build::NEEDS_OF_BENCH)?;
     build::build(project)?;
     let places = match place {
         Some(Place::Web) => "web",

@@ -18,6 +18,10 @@ pub const NEEDS: &[&Piece] = &[&rust::WASM_TARGET, &rust::WASM_BINDGEN, &node::N
 pub const NEEDS_AND_BROWSER: &[&Piece] =
     &[&browser::CHROMIUM, &rust::WASM_TARGET, &rust::WASM_BINDGEN, &node::NODE, &node::NPM_PACKAGES];
 
+/// The same, and those that the package is measured beside.
+pub const NEEDS_OF_BENCH: &[&Piece] =
+    &[&browser::CHROMIUM, &rust::WASM_TARGET, &rust::WASM_BINDGEN, &node::NODE, &node::NPM_PACKAGES, &node::PEERS];
+
 /// The features that rustc enables for wasm32 without being asked, which wasm-opt has to be told.
 const WASM_OPT_FLAGS: &[&str] = &[
     "-O3",

@@ -137,6 +137,14 @@ pub const STEPS: &[Step] = &[
         when_asked: false,
         run: package_sizes,
     },
+    Step {
+        name: "bench",
+        about: "revkv and its peers do every work of the benchmark, and answer rightly",
+        needs: build::NEEDS_OF_BENCH,
+        needs_build: true,
+        when_asked: true,
+        run: bench,
+    },
 ];
 
 fn fmt(project: &Project) -> Result<Outcome> {
@@ -213,5 +221,14 @@ fn package_sizes(project: &Project) -> Result<Outcome> {
     let sizes = sizes::measure(project)?;
     println!("{sizes}");
     sizes.check()?;
+    Ok(Outcome::Passed)
+}
+
+/// Not to measure: once, and with few entries.
+fn bench(project: &Project) -> Result<Outcome> {
+    cmd!(project.shell, "node_modules/.bin/tsc --project benches/web").run()?;
+    let out = project.target.join("bench-step.json");
+    let little = ["--entries", "1000", "--rounds", "1", "--updates", "1000"];
+    cmd!(project.shell, "node --import tsx benches/web/main.ts {little...} --out {out}").run()?;
     Ok(Outcome::Passed)
 }
