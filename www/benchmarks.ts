@@ -149,7 +149,7 @@ function conditions(): string {
   const { date, machine, versions, entries, rounds, seed } = results
   const engines = ['Chromium', 'Node'].filter((name) => versions[name]).map((name) => `${name} ${versions[name]}`)
   const where = `${machine.cpu}, ${machine.cores} cores, ${machine.system}`
-  const what = `${entries.toLocaleString('en')} entries, ${rounds} rounds, seed ${seed}`
+  const what = `${entries.toLocaleString('en')} entries, ${rounds} ${rounds === 1 ? 'round' : 'rounds'}, seed ${seed}`
   return `${date}; ${where}; ${engines.join(', ')}; revkv ${versions.revkv}; ${what}.`
 }
 

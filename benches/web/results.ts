@@ -6,6 +6,9 @@ import type { Stage, Unit } from './works.js'
 
 export const format = 1
 
+/** The reason of a dash where the run came to its end first. */
+export const notMeasured = 'was not measured'
+
 export interface Results {
   readonly format: typeof format
   readonly date: string

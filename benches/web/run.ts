@@ -7,7 +7,16 @@ import { keyBytes, Random, valueBytes } from './data.js'
 import type { Guest, Host } from './host.js'
 import { isLate, median, withDeadline } from './measure.js'
 import type { Medium } from './peer.js'
-import { type Cell, format, type PeerResult, type Results, rounded, type Sample, spreadOf } from './results.js'
+import {
+  type Cell,
+  format,
+  notMeasured,
+  type PeerResult,
+  type Results,
+  rounded,
+  type Sample,
+  spreadOf,
+} from './results.js'
 import type { Description, Turn } from './turn.js'
 import { refusal, type Stage, type Work, works } from './works.js'
 
@@ -246,7 +255,7 @@ export class Run {
     const refused = refusal(work, peer, environment, this.#options.entries)
     const because = refused ?? this.#failures.get(`${environment} ${peer.name} ${work.name}`)
     const own = this.#of(environment, peer.name, work.name)
-    if (because !== undefined || own.length === 0) return { ...at, because: because ?? 'was not measured' }
+    if (because !== undefined || own.length === 0) return { ...at, because: because ?? notMeasured }
     const base = this.#of(environment, `revkv ${peer.medium satisfies Medium}`, work.name)
     const ratios = own.flatMap(({ round, value }) => {
       const revkv = base.find((sample) => sample.round === round)

@@ -1,7 +1,7 @@
 // The tables of the documents, made from the results that are kept.
 import type { Environment, Medium } from './peer.js'
 import { quantity, shortNumber } from './report.js'
-import { type Cell, isMeasured, type PeerResult, type Results, type WorkResult } from './results.js'
+import { type Cell, isMeasured, notMeasured, type PeerResult, type Results, type WorkResult } from './results.js'
 
 /** What a reader of the README sees: the works that most programs are made of. */
 const chosen = [
@@ -35,19 +35,19 @@ export function summary(results: Results): string {
   const inBrowser = parts.filter(({ environment, medium }) => environment === 'web' && medium !== 'OPFS')
   const works = results.works.filter(({ name }) => chosen.includes(name))
   const tables = inBrowser.map((part) => table(results, part, works, medianOnly))
-  return [conditions(results), ...tables].join('\n\n')
+  return [conditions(results), ...tables].filter(Boolean).join('\n\n')
 }
 
 export function everything(results: Results): string {
   const tables = parts.map((part) => table(results, part, results.works, withSpread))
-  return [conditions(results), ...tables, notes(results)].join('\n\n')
+  return [conditions(results), ...tables, notes(results)].filter(Boolean).join('\n\n')
 }
 
 function conditions(results: Results): string {
   const { machine, versions, date, entries, rounds, seed } = results
   const { Chromium, Node, ...packages } = versions
   const of = Object.entries(packages).map(([name, version]) => `${name} ${version}`)
-  return `${date}, ${machine.cpu} (${machine.cores} cores), ${machine.system}, Chromium ${Chromium}, Node ${Node}; ${entries.toLocaleString('en')} entries, ${rounds} rounds, seed ${seed}. ${of.join(', ')}.`
+  return `${date}, ${machine.cpu} (${machine.cores} cores), ${machine.system}, Chromium ${Chromium}, Node ${Node}; ${entries.toLocaleString('en')} entries, ${rounds} ${rounds === 1 ? 'round' : 'rounds'}, seed ${seed}. ${of.join(', ')}.`
 }
 
 type Show = (cell: Cell | undefined) => string
@@ -68,6 +68,7 @@ function table(
     return [work.title, quantity(own.median, work.unit), ...peers.map(({ name }) => show(cell(name)))]
   }
   const rows = works.map(row).filter((cells) => cells.length > 0)
+  if (rows.length === 0) return ''
   const head = [title, 'revkv', ...peers.map(({ name }) => name)]
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
   return [line(head), line(head.map((_, i) => (i === 0 ? '---' : '--:'))), ...rows.map(line)].join('\n')
@@ -105,7 +106,7 @@ function reasons(results: Results, { name, environment }: PeerResult): string {
 
 /** A dash that says nothing of the peer. */
 function ofOthers(because: string): boolean {
-  return because === 'keeps nothing' || /^(of |measured in )/.test(because)
+  return because === 'keeps nothing' || because === notMeasured || /^(of |measured in )/.test(because)
 }
 
 function isRevkv(name: string): boolean {
