@@ -6,7 +6,7 @@ const www = fileURLToPath(new URL('.', import.meta.url))
 
 await build({
   absWorkingDir: www,
-  entryPoints: ['playground.ts', 'quickstart.ts'],
+  entryPoints: ['playground.ts', 'quickstart.ts', 'benchmarks.ts'],
   outdir: 'dist',
   bundle: true,
   external: ['revkv', 'revkv/*'],

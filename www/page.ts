@@ -1,4 +1,4 @@
-// The elements of index.html, found by selector and checked for what they are.
+// The elements of a page, found by selector and checked for what they are.
 
 export function find<E extends Element>(selector: string, kind: new () => E, root: ParentNode = document): E {
   const element = root.querySelector(selector)

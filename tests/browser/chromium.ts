@@ -23,18 +23,25 @@ const flags = [
 export interface Chromium {
   /** All pages of it share one profile. */
   readonly context: BrowserContext
+  /** The folder of that profile. */
+  readonly profile: string
   /** A new tab, its scripts run. `onUncaught` hears of every error and rejection that the page does not catch. */
   open(url: string, onUncaught?: (error: Error) => void): Promise<Page>
   close(): Promise<void>
 }
 
-export async function launchChromium(): Promise<Chromium> {
+/** `more` are further flags. */
+export async function launchChromium(more: string[] = []): Promise<Chromium> {
   const profile = await mkdtemp(join(tmpdir(), 'revkv-chromium-'))
   const remove = () => rm(profile, { recursive: true, force: true, maxRetries: 5 })
   try {
-    const context = await chromium.launchPersistentContext(profile, { executablePath: find(), args: flags })
+    const context = await chromium.launchPersistentContext(profile, {
+      executablePath: find(),
+      args: [...flags, ...more],
+    })
     return {
       context,
+      profile,
       open: async (url, onUncaught = () => {}) => {
         const page = await context.newPage()
         page.on('pageerror', onUncaught)

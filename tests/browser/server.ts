@@ -20,22 +20,29 @@ export interface StaticServer {
   close(): Promise<void>
 }
 
-/** Listens on 127.0.0.1 at `port` or the next free one; 0 = any. */
-export async function serve(port = 0): Promise<StaticServer> {
+/** A folder that is served below a prefix. */
+export interface Mount {
+  readonly prefix: string
+  readonly handle: ReturnType<typeof sirv>
+}
+
+/** Listens on 127.0.0.1 at `port` or the next free one; 0 = any. `more` is served too. */
+export async function serve(port = 0, more: Mount[] = []): Promise<StaticServer> {
   for (const [file, command] of Object.entries(built)) {
     if (!existsSync(new URL(file, root))) throw new Error(`${file} is missing: run "${command}" first`)
   }
-  const server = createServer(files())
+  const server = createServer(files(more))
   await listen(server, port, port + portsTriedMax)
   const { port: taken } = server.address() as AddressInfo
   return { url: `http://127.0.0.1:${taken}/`, close: () => close(server) }
 }
 
-function files(): RequestListener {
+function files(more: Mount[]): RequestListener {
   const folder = (path: string) => sirv(fileURLToPath(new URL(path, root)), { dev: true })
   const www = folder('www')
   const compiled = (path: string) => compiling(fileURLToPath(new URL(path, root)))
   const mounts = [
+    ...more,
     { prefix: '/revkv/', handle: folder('pkg/dist') },
     { prefix: '/pages/', handle: folder('tests/browser/pages') },
     { prefix: '/kills/', handle: compiled('pkg/test/kills') },

@@ -1,24 +1,92 @@
-//! `cargo xtask bench`: how fast the engine is, and what it takes of memory.
+//! `cargo xtask bench`: how fast the package is beside its peers, and the native engine beside what one would write
+//! by hand.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
 use xshell::cmd;
 
+use crate::build;
 use crate::project::Project;
+use crate::setup::{ensure_all, node};
 
-/// Which benchmarks are run.
+/// What is measured.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The benchmark to run [default: all]
-    #[arg(value_parser = ["speed", "memory"])]
-    name: Option<String>,
+    /// Where [default: in a browser and in Node, in one run]
+    #[arg(value_enum)]
+    place: Option<Place>,
+    /// Entries in each database
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    entries: u32,
+    /// How often everything is measured, in an order shuffled anew
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    rounds: u32,
+    /// A peer or a work; of the native benchmarks `speed` or `memory`. May be given more than once [default: all]
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Updates made where the bytes written are counted
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    updates: u32,
+    /// Shuffles the order, and chooses the keys [default: another each time]
+    #[arg(long, value_name = "N")]
+    seed: Option<u32>,
+    /// Measure nothing: write the tables of the documents from the results that are kept
+    #[arg(long, conflicts_with_all = ["place", "only", "seed"])]
+    write_docs: bool,
 }
 
-/// Runs the benchmarks; they print tables.
+/// Where the package, or its engine, runs.
+#[derive(Clone, Copy, ValueEnum)]
+enum Place {
+    /// The engine alone, compiled for this machine
+    Native,
+    /// The package in a headless Chromium
+    Web,
+    /// The package in Node
+    Node,
+}
+
+/// Runs the benchmarks; they print tables, and a whole run is kept in benches/results/latest.json.
 pub fn run(project: &Project, args: &Args) -> Result<ExitCode> {
-    let names = args.name.as_deref().map_or(vec!["speed", "memory"], |name| vec![name]);
-    let names = names.into_iter().flat_map(|name| ["--bench", name]);
+    if args.write_docs {
+        ensure_all(project, &[&node::NODE, &node::NPM_PACKAGES])?;
+        return project.become_script("benches/web/docs.ts", vec!["--write".into()]);
+    }
+    match args.place {
+        Some(Place::Native) => native(project, &args.only),
+        place => beside_peers(project, args, place),
+    }
+}
+
+fn native(project: &Project, only: &[String]) -> Result<ExitCode> {
+    const NAMES: [&str; 2] = ["speed", "memory"];
+    for name in only {
+        ensure!(NAMES.contains(&name.as_str()), "--only {name}: the native benchmarks are {}", NAMES.join(" and "));
+    }
+    let wanted = |name: &&str| only.is_empty() || only.iter().any(|only| only == name);
+    let names = NAMES.into_iter().filter(wanted).flat_map(|name| ["--bench", name]);
     cmd!(project.shell, "cargo bench -p revkv {names...}").run()?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn beside_peers(project: &Project, args: &Args, place: Option<Place>) -> Result<ExitCode> {
+    ensure_all(project, build::NEEDS_OF_BENCH)?;
+    build::build(project)?;
+    let places = match place {
+        Some(Place::Web) => "web",
+        Some(Place::Node) => "node",
+        _ => "web,node",
+    };
+    let mut arguments: Vec<OsString> = vec!["--in".into(), places.into()];
+    let numbers = [("--entries", args.entries), ("--rounds", args.rounds), ("--updates", args.updates)];
+    for (name, number) in numbers.into_iter().chain(args.seed.map(|seed| ("--seed", seed))) {
+        arguments.extend([name.into(), number.to_string().into()]);
+    }
+    for name in &args.only {
+        arguments.extend(["--only".into(), name.into()]);
+    }
+    project.become_script("benches/web/main.ts", arguments)
 }

@@ -21,6 +21,9 @@ pub const NEEDS_AND_BROWSER: &[&Piece] =
 /// What the chain needs, and every browser that what it built is tried in.
 pub const NEEDS_AND_BROWSERS: &[&Piece] =
     &[&browser::CHROMIUM, &browser::FIREFOX, &rust::WASM_TARGET, &rust::WASM_BINDGEN, &node::NODE, &node::NPM_PACKAGES];
+/// The same, and those that the package is measured beside.
+pub const NEEDS_OF_BENCH: &[&Piece] =
+    &[&browser::CHROMIUM, &rust::WASM_TARGET, &rust::WASM_BINDGEN, &node::NODE, &node::NPM_PACKAGES, &node::PEERS];
 
 /// The features that rustc enables for wasm32 without being asked, which wasm-opt has to be told.
 const WASM_OPT_FLAGS: &[&str] = &[
@@ -117,8 +120,11 @@ fn pages(project: &Project) -> Result<()> {
     let work = Work {
         name: "pages",
         recipe: "node www/build.mjs".to_string(),
-        inputs: sources(project, "www", &["dist", "node_modules"])?,
-        outputs: ["playground.js", "quickstart.js"].map(|script| project.root.join("www/dist").join(script)).into(),
+        inputs: [sources(project, "www", &["dist", "node_modules"])?, vec![project.root.join("benches/results")]]
+            .concat(),
+        outputs: ["playground.js", "quickstart.js", "benchmarks.js"]
+            .map(|script| project.root.join("www/dist").join(script))
+            .into(),
     };
     work.once(project, || Ok(cmd!(project.shell, "node www/build.mjs").run()?))?;
     let reference = Work {

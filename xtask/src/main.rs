@@ -39,7 +39,7 @@ enum Command {
     Build,
     /// Replay a folder of traces through the npm package
     Traces(traces::Args),
-    /// Measure the native engine: speed and memory
+    /// Measure the package beside its peers, or the native engine
     Bench(bench::Args),
     /// Feed hostile bytes to every decoder
     Fuzz(fuzz::Args),

@@ -169,6 +169,14 @@ pub const STEPS: &[Step] = &[
         when_asked: true,
         run: soak,
     },
+    Step {
+        name: "bench",
+        about: "revkv and its peers do every work of the benchmark, and answer rightly",
+        needs: build::NEEDS_OF_BENCH,
+        needs_build: true,
+        when_asked: true,
+        run: bench,
+    },
 ];
 
 /// How often each is killed: half of the times while it writes strict, half while it writes relaxed.
@@ -277,5 +285,14 @@ fn soak(project: &Project) -> Result<Outcome> {
     vitest(NODE_KILLS, &["--root", "pkg", "test/file.test.ts"])?;
     vitest(WORKERD_KILLS, &["--root", "pkg", "test/workerd"])?;
     vitest(CHROMIUM_KILLS, &["--root", "tests/browser", "kills.test.ts"])?;
+    Ok(Outcome::Passed)
+}
+
+/// Not to measure: once, and with few entries.
+fn bench(project: &Project) -> Result<Outcome> {
+    cmd!(project.shell, "node_modules/.bin/tsc --project benches/web").run()?;
+    let out = project.target.join("bench-step.json");
+    let little = ["--entries", "1000", "--rounds", "1", "--updates", "1000"];
+    cmd!(project.shell, "node --import tsx benches/web/main.ts {little...} --out {out}").run()?;
     Ok(Outcome::Passed)
 }

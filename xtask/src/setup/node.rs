@@ -14,6 +14,9 @@ pub const NODE: Piece = Piece { name: "node", find: find_node, install: explain_
 pub const NPM_PACKAGES: Piece =
     Piece { name: "npm packages", find: find_packages, install: install_packages, variable: None };
 
+/// What the package is measured beside: packages of their own, so that nothing else needs them.
+pub const PEERS: Piece = Piece { name: "peers", find: find_peers, install: install_peers, variable: None };
+
 /// Major and minor: the first Node 20 that has all the tests use; package.json says the same.
 const NODE_MIN: (u32, u32) = (20, 19);
 
@@ -51,6 +54,28 @@ fn packages(project: &Project) -> Work {
         // npm's own record of what it installed, written last.
         outputs: vec![project.root.join("node_modules/.package-lock.json")],
     }
+}
+
+fn peers(project: &Project) -> Work {
+    let folder = project.root.join("benches/web");
+    Work {
+        name: "peers",
+        recipe: "npm ci --ignore-scripts".to_string(),
+        inputs: vec![folder.join("package-lock.json")],
+        outputs: vec![folder.join("node_modules/.package-lock.json")],
+    }
+}
+
+fn find_peers(project: &Project) -> Result<Option<String>> {
+    Ok(peers(project).is_done(project)?.then(|| "as in benches/web/package-lock.json".to_string()))
+}
+
+fn install_peers(project: &Project) -> Result<()> {
+    peers(project).once(project, || {
+        let _folder = project.shell.push_dir("benches/web");
+        let install = cmd!(project.shell, "npm ci --ignore-scripts --no-audit --no-fund");
+        install.run().context("the packages of benches/web/package-lock.json could not be installed")
+    })
 }
 
 fn find_packages(project: &Project) -> Result<Option<String>> {
