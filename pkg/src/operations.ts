@@ -29,6 +29,8 @@ const names = [
   'revoke',
   'backup',
   'restore',
+  'changes',
+  'applyChanges',
   'hash',
 ] as const
 

@@ -65,7 +65,7 @@ describe('changes', () => {
       expect(await codeOf(() => store.changes(1, options as { max: number }))).toBe('INVALID_ARGUMENT')
     }
     for (const changes of [undefined, null, 1, {}, { bytes: [1] }, new Uint8Array(8)]) {
-      expect(await codeOf(() => store.applyChanges(changes as ChangeSet))).toBe('INVALID_ARGUMENT')
+      expect(await codeOf(() => store.applyChanges(changes as unknown as ChangeSet))).toBe('INVALID_ARGUMENT')
     }
     await store.close()
     expect(await codeOf(() => store.changes(1))).toBe('CLOSED')
