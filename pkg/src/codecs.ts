@@ -48,10 +48,12 @@ export function encodeValue<V>(codec: Codec<V>, value: V): Uint8Array {
   return isText(codec) ? encoded : copyBytes(encoded)
 }
 
-/** Decodes stored bytes. `stored` may be a view of a bigger answer, so a codec that could keep it is given a copy. */
-export function decodeValue<V>(codec: Codec<V>, stored: Uint8Array): V {
+/** Decodes the stored bytes source[start..end], which stay as they are only for now: a codec that could keep them has a copy. */
+export function decodeValue<V>(codec: Codec<V>, source: Uint8Array, start: number, end: number): V {
   try {
-    return codec.decode(isText(codec) ? stored : stored.slice())
+    if ((codec as object) === json) return JSON.parse(decodeText(source, start, end, true))
+    if ((codec as object) === utf8) return decodeText(source, start, end, true) as V
+    return codec.decode(source.slice(start, end))
   } catch (cause) {
     throw invalidArgument(`The stored value is not one the codec "${codec.name}" can read.`, cause)
   }

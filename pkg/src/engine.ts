@@ -6,9 +6,9 @@
 // it only until the memory grows; so answers are copied out, and the views are made anew when they are found detached.
 
 import { type Engine as Binding, instantiate } from '../wasm/revkv.js'
-import { decodeText } from './codecs.js'
+import { decodeText, decodeValue } from './codecs.js'
 import { RevkvError } from './errors.js'
-import type { ErrorCode } from './types.js'
+import type { Codec, ErrorCode } from './types.js'
 import { Reader, readStats, type Stats, u32At } from './wire.js'
 
 /** A wasm instance: the memory in which engines live. */
@@ -44,6 +44,8 @@ const headBytes = 8
 /** The area as it is at first, and the size from which on it is given back after use. */
 const areaBytes = 64 << 10
 const areaKeptBytesMax = 1 << 20
+/** Says that a key has to be encoded first. */
+export const notAscii = Symbol('not ASCII')
 /** Places on the board. */
 const slots = { revision: 0, compactRevision: 1, durableRevision: 2, nextDeadline: 3, hasPendingWatches: 4 }
 
@@ -111,6 +113,17 @@ export class Engine {
 
   get(key: Uint8Array, revision: number): Uint8Array | undefined {
     return this.#take(this.#binding.get(this.#put(key), revision))
+  }
+
+  /** The value of a key, as `codec` reads it. */
+  value<V>(key: Uint8Array, revision: number, codec: Codec<V>): V | undefined {
+    return this.#decoded(this.#binding.value(this.#put(key), revision), codec)
+  }
+
+  /** The same of a key that is `prefix` and text; `notAscii`, and nothing was asked, where that is more than ASCII. */
+  textValue<V>(prefix: Uint8Array, text: string, revision: number, codec: Codec<V>): V | undefined | typeof notAscii {
+    const length = this.#putText(prefix, text)
+    return length < 0 ? notAscii : this.#decoded(this.#binding.value(length, revision), codec)
   }
 
   range(request: Uint8Array): Uint8Array {
@@ -272,6 +285,21 @@ export class Engine {
     return bytes.length
   }
 
+  /** Puts `prefix` and text into the area, if it is ASCII: without a call into a coder, or an array in between. */
+  #putText(prefix: Uint8Array, text: string): number {
+    const length = prefix.length + text.length
+    if (text === '' || length > areaBytes) return -1
+    const { bytes } = this.#instance
+    if (prefix.length > 0) bytes.set(prefix, this.#area)
+    const at = this.#area + prefix.length
+    for (let i = 0; i < text.length; i++) {
+      const unit = text.charCodeAt(i)
+      if (unit > 127) return -1
+      bytes[at + i] = unit
+    }
+    return length
+  }
+
   #room(bytes: number): void {
     const isTooLarge = this.#areaBytes > areaKeptBytesMax && bytes <= areaBytes
     if (bytes <= this.#areaBytes && !isTooLarge) return
@@ -281,6 +309,16 @@ export class Engine {
 
   #given(at: number): Uint8Array {
     return this.#take(at) as Uint8Array
+  }
+
+  /** Decodes an answer that is a value, where it lies. */
+  #decoded<V>(at: number, codec: Codec<V>): V | undefined {
+    const { bytes } = this.#instance
+    const kind = bytes[at]
+    if (kind === kinds.nothing) return undefined
+    const start = at + headBytes
+    if (kind === kinds.refused) throw refusal(bytes, start)
+    return decodeValue(codec, bytes, start, start + u32At(bytes, at + 4))
   }
 
   /** Copies an answer out. */

@@ -3,7 +3,7 @@
 import { decodeText, decodeValue } from './codecs.js'
 import type { Keyspace } from './keyspace.js'
 import type { Change, Codec, Difference, Entry, ListResult, WatchBatch } from './types.js'
-import { keyValueFields as fields, i64At, type Reader, u64At, valueAt } from './wire.js'
+import { keyValueFields as fields, i64At, type Reader, u64At, valueLength, valueStart } from './wire.js'
 
 /** How a store shows what is stored. */
 export interface Form<V> {
@@ -22,7 +22,8 @@ export function showKey(form: Form<unknown>, source: Uint8Array, from: number, e
 
 /** The value of a packed KeyValue, for a read that wants nothing else of it. */
 export function readValue<V>(source: Uint8Array, start: number, form: Form<V>): V {
-  return decodeValue(form.values, valueAt(source, start))
+  const from = valueStart(source, start)
+  return decodeValue(form.values, source, from, from + valueLength(source, from))
 }
 
 /** One packed KeyValue of an answer. It keeps the answer's buffer, so that reading a list copies nothing up front. */
@@ -65,7 +66,8 @@ class PackedEntry<V> implements Entry<V> {
 
   get bytes(): Uint8Array {
     if (this.#valueless) return new Uint8Array(0)
-    return valueAt(this.#source, this.#start).slice()
+    const from = this.#keyEnd + fields.value
+    return this.#source.slice(from, from + valueLength(this.#source, from))
   }
 
   get createRevision(): number {
@@ -113,15 +115,21 @@ export function withoutValue<V>(entry: Entry<V>): Entry<V> {
 
 export class EntryList<V> implements ListResult<V> {
   readonly revision: number
-  readonly count: number
   readonly more: boolean
   readonly #entries: Entry<V>[]
+  #count: number | (() => number)
 
-  constructor(revision: number, count: number, more: boolean, entries: Entry<V>[]) {
+  /** `count` may be counted when it is asked for. */
+  constructor(revision: number, count: number | (() => number), more: boolean, entries: Entry<V>[]) {
     this.revision = revision
-    this.count = count
+    this.#count = count
     this.more = more
     this.#entries = entries
+  }
+
+  get count(): number {
+    if (typeof this.#count === 'function') this.#count = this.#count()
+    return this.#count
   }
 
   get length(): number {
@@ -141,16 +149,19 @@ export class EntryList<V> implements ListResult<V> {
   }
 }
 
-export function readList<V>(reader: Reader, form: Form<V>, keysOnly: boolean): ListResult<V> {
+/** `recount` counts what an uncounted answer has left out, at the store's revision when it was read. */
+export function readList<V>(
+  reader: Reader,
+  form: Form<V>,
+  keysOnly: boolean,
+  recount?: (revision: number) => number,
+): ListResult<V> {
   const revision = reader.u64()
   const count = reader.u64()
   const more = reader.bool()
-  return new EntryList(
-    revision,
-    count,
-    more,
-    reader.list(() => readEntry(reader, form, keysOnly)),
-  )
+  const entries = reader.list(() => readEntry(reader, form, keysOnly))
+  const isUncounted = recount !== undefined && more && count === entries.length + 1
+  return new EntryList(revision, isUncounted ? () => recount(revision) : count, more, entries)
 }
 
 function readChange<V>(reader: Reader, form: Form<V>): Change<V> {

@@ -6,7 +6,8 @@ import { ValueCache } from './cache.js'
 import { checkChangeSet, readChangeSet } from './changes.js'
 import { bytes } from './codecs.js'
 import { asyncDispose } from './dispose.js'
-import { type Form, readChanges, readDifferences, readEntry, readList, readValue } from './entry.js'
+import { notAscii } from './engine.js'
+import { type Form, readChanges, readDifferences, readEntry, readList } from './entry.js'
 import { invalidArgument, RevkvError } from './errors.js'
 import { StoreEvents } from './events.js'
 import { detachable, Host, type Parts } from './host.js'
@@ -135,15 +136,16 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
   list(range: Range = {}, options?: ListOptions): ListResult<V> {
     return this.#read('list', () => {
       const request = txn.checkList(range, options, this.#form.space)
-      return readList(this.#range(request), this.#form, request.keysOnly)
+      const { keys, revision, keysOnly } = request
+      const recount = (newest: number) => this.#count(keys, revision || newest)
+      return readList(this.#range({ ...request, uncounted: true }), this.#form, keysOnly, recount)
     })
   }
 
   count(range: Range = {}, options?: ReadOptions): number {
     return this.#read('count', () => {
       const revision = this.#readRevision(options)
-      const request = { ...txn.checkList(range, undefined, this.#form.space), revision, countOnly: true }
-      return readList(this.#range(request), this.#form, false).count
+      return this.#count(this.#form.space.range(range), revision)
     })
   }
 
@@ -395,10 +397,19 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
 
   #valueOf(key: Key, revision: number): V | undefined {
     const host = this.#open
-    if (revision === 0 && typeof key === 'string' && this.#cache) return this.#cache.get(key)
-    const stored = this.#form.space.key(key)
-    const packed = host.core.call((engine) => engine.get(stored, revision))
-    return packed && readValue(packed, 0, this.#form)
+    const { values, space } = this.#form
+    if (typeof key === 'string') {
+      if (revision === 0 && this.#cache) return this.#cache.get(key)
+      const value = host.core.call((engine) => engine.textValue(space.prefix, key, revision, values))
+      if (value !== notAscii) return value
+    }
+    const stored = space.key(key)
+    return host.core.call((engine) => engine.value(stored, revision, values))
+  }
+
+  #count(keys: wire.KeyRange, revision: number): number {
+    const request = { ...txn.checkList({}, undefined, this.#form.space), keys, revision, countOnly: true }
+    return readList(this.#range(request), this.#form, false).count
   }
 
   #range(request: wire.RangeRequest): wire.Reader {

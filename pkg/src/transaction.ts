@@ -97,7 +97,7 @@ export class StoreTransaction<V> extends TrackedView<V> implements Transaction<V
 
   override get(key: Key, options?: ReadOptions): V | undefined {
     const { name, written } = this.#own(key, options)
-    if (written) return decodeValue(this.#form.values, written.put.value)
+    if (written) return decodeValue(this.#form.values, written.put.value, 0, written.put.value.length)
     return this.#deleted.has(name) ? undefined : super.get(key)
   }
 

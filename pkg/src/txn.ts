@@ -64,6 +64,7 @@ export function checkList(range: unknown, input: unknown, space: Keyspace): wire
     limit: args.natural(given.limit, 'limit'),
     keysOnly: args.flag(given.keysOnly, 'keysOnly'),
     countOnly: false,
+    uncounted: false,
     sortBy: args.oneOf(given.sortBy, wire.sortTargets, 'sortBy') ?? 'key',
     descend: args.flag(given.reverse, 'reverse'),
     minModRevision: args.natural(given.minModRevision, 'minModRevision'),

@@ -564,7 +564,10 @@ export interface ListResult<V> extends Iterable<Entry<V>> {
   at(index: number): Entry<V> | undefined
   /** All entries. */
   toArray(): Entry<V>[]
-  /** Keys in the range at that revision, whatever the limit. */
+  /**
+   * Keys in the range at that revision, whatever the limit. Where the limit cut the list short they are counted when this is
+   * first looked at, which fails with `COMPACTED` if the revision has been compacted away by then.
+   */
   readonly count: number
   /** The limit cut it short. */
   readonly more: boolean

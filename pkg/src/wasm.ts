@@ -58,7 +58,12 @@ export class Core {
   call<T>(work: (engine: Engine) => T): T {
     const engine = this.#engine
     if (!engine) throw new RevkvError('CLOSED', 'The store is closed.')
-    return this.#guarded(() => work(engine))
+    if (this.#instance.trap) throw this.#instance.trap
+    try {
+      return work(engine)
+    } catch (e) {
+      throw this.#judge(e)
+    }
   }
 
   /** What stopped the engine. */
@@ -90,18 +95,23 @@ export class Core {
     if (engine && !this.trap) this.#guarded(() => engine.free())
   }
 
-  /** Anything but a refusal is a trap, after which every call fails alike. */
   #guarded<T>(work: () => T): T {
     if (this.#instance.trap) throw this.#instance.trap
     try {
       return work()
-    } catch (cause) {
-      if (RevkvError.is(cause)) throw cause
-      const text = 'The engine stopped on an internal error. A store with a storage goes on from what that holds.'
-      this.#instance.trap = new RevkvError('ENGINE_FAILED', text, { cause, retryable: true })
-      this.onTrap(this.#instance.trap)
-      throw this.#instance.trap
+    } catch (e) {
+      throw this.#judge(e)
     }
+  }
+
+  /** Anything but a refusal is a trap, after which every call fails alike. */
+  #judge(cause: unknown): RevkvError {
+    if (RevkvError.is(cause)) return cause
+    const text = 'The engine stopped on an internal error. A store with a storage goes on from what that holds.'
+    const trap = new RevkvError('ENGINE_FAILED', text, { cause, retryable: true })
+    this.#instance.trap = trap
+    this.onTrap(trap)
+    return trap
   }
 }
 

@@ -40,6 +40,8 @@ export interface RangeRequest {
   limit: number
   keysOnly: boolean
   countOnly: boolean
+  /** Where the limit cuts it short, the count may be one above that, whatever is there. */
+  uncounted: boolean
   sortBy: (typeof sortTargets)[number]
   descend: boolean
   minModRevision: number
@@ -356,6 +358,7 @@ class Writer {
     this.u64(range.limit)
     this.bool(range.keysOnly)
     this.bool(range.countOnly)
+    this.bool(range.uncounted)
     this.u32(sortTargets.indexOf(range.sortBy))
     this.bool(range.descend)
     this.u64(range.minModRevision)
@@ -503,10 +506,13 @@ function keyValueEnd(source: Uint8Array, start: number): number {
   return keyEnd + keyValueFields.value + u64At(source, keyEnd + keyValueFields.valueLength)
 }
 
-/** The value of a packed KeyValue, not copied. */
-export function valueAt(source: Uint8Array, start: number): Uint8Array {
-  const end = keyValueEnd(source, start)
-  return source.subarray(start + 8 + u64At(source, start) + keyValueFields.value, end)
+/** Where in a packed KeyValue its value begins, and how long it is. */
+export function valueStart(source: Uint8Array, start: number): number {
+  return start + 8 + u64At(source, start) + keyValueFields.value
+}
+
+export function valueLength(source: Uint8Array, valueStart: number): number {
+  return u64At(source, valueStart - keyValueFields.value + keyValueFields.valueLength)
 }
 
 export function readReady(source: Uint8Array): Ready {

@@ -5,6 +5,23 @@ import { codeOf, openStore, turn, wasm } from './open.js'
 
 const textOf = (value: Uint8Array) => new TextDecoder().decode(value)
 
+test('a list that a limit cuts short is counted when somebody looks, as of its revision', async () => {
+  const store = await openStore<number>()
+  await store.putMany(Array.from({ length: 20 }, (_, i) => [`k${String(i).padStart(2, '0')}`, i] as const))
+  const list = store.list({ prefix: 'k' }, { limit: 5 })
+  const early = store.list({ prefix: 'k' }, { limit: 5 })
+  expect([list.length, list.more]).toEqual([5, true])
+  await store.delete({ prefix: 'k0' })
+  expect([list.count, list.count, list.length]).toEqual([20, 20, 5])
+  expect(store.list({ prefix: 'k' }, { limit: 5 }).count).toBe(10)
+  expect(store.list({ prefix: 'k' }, { limit: 5, revision: 2 }).count).toBe(20)
+  expect(store.list({ prefix: 'k' }, { limit: 9, reverse: true }).count).toBe(10)
+  expect(store.list({ prefix: 'k' }, { limit: 10 })).toMatchObject({ count: 10, more: false })
+  await store.compact(store.revision)
+  expect(await codeOf(() => early.count)).toBe('COMPACTED')
+  expect(list.count).toBe(20)
+})
+
 describe('a key', () => {
   test('lives through puts, a delete and a new life, and every revision stays readable', async () => {
     const store = await openStore<string>()

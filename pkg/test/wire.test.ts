@@ -41,6 +41,7 @@ const plainRange: wire.RangeRequest = {
   limit: 0,
   keysOnly: false,
   countOnly: false,
+  uncounted: false,
   sortBy: 'key',
   descend: false,
   minModRevision: 0,

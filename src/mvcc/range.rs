@@ -95,6 +95,9 @@ pub struct Range<'a> {
     pub keys_only: bool,
     /// Answers the count alone.
     pub count_only: bool,
+    /// Counts no further than it has to. Where the limit cuts the answer short, the count may be one above the limit, whatever
+    /// is there: so the first of many keys cost what the first of few do.
+    pub uncounted: bool,
     /// The order of the answer.
     pub sort_by: SortBy,
     /// Turns the order round.

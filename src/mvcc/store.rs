@@ -213,6 +213,9 @@ impl Store {
             count += 1;
             if !range.count_only && count <= wanted {
                 changes.push(seen);
+                if range.uncounted && count == wanted {
+                    break;
+                }
             }
         }
         let mut kvs = self.records(&changes).map(|record| record.key_value()).collect();

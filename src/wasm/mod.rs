@@ -8,6 +8,8 @@
 mod answer;
 mod convert;
 
+use core::arch::wasm32::memory_size;
+
 use wasm_bindgen::prelude::*;
 
 use crate::engine::{self, TransferId};
@@ -20,6 +22,13 @@ use convert::{decode, incarnation, millis, number, revision};
 const AREA_BYTES: usize = 64 << 10;
 /// An area or an answer that was larger is given back after use, so that one huge value is not paid for ever after.
 const KEPT_BYTES_MAX: usize = 1 << 20;
+
+/// The memory grows by a share of what it is, within these bounds. The allocator would let it grow by one page of 64 KiB at a
+/// time, each of which detaches every view of it, and costs as much as several hundred puts.
+const STEP_SHARE: usize = 8;
+const STEP_BYTES_MIN: usize = 1 << 20;
+const STEP_BYTES_MAX: usize = 16 << 20;
+const PAGE_BYTES: usize = 64 << 10;
 
 /// What lies on the board, in this order: revision, compact revision, durable revision, the next deadline in ms or -1, and 1
 /// where a watcher has something to take.
@@ -34,6 +43,10 @@ pub struct Engine {
     answer: Answer,
     /// Boxed, so that it does not move with the engine.
     board: Box<Board>,
+    /// How many pages the memory had when it was last looked at.
+    pages: usize,
+    /// Of the blobs that were taken and not yet read.
+    blob_bytes: usize,
 }
 
 #[wasm_bindgen]
@@ -54,6 +67,8 @@ impl Engine {
             area: vec![0; AREA_BYTES],
             answer: Answer::default(),
             board: Box::default(),
+            pages: memory_size(0),
+            blob_bytes: 0,
         }
     }
 
@@ -84,12 +99,15 @@ impl Engine {
 
     /// Takes one stored blob: a packed id and bytes.
     pub fn recover(&mut self, length: usize) -> *const u8 {
+        self.blob_bytes += length;
         let taken = decode(&self.area[..length]).and_then(|(id, bytes)| self.engine.recover(id, bytes));
         self.answer.give(taken)
     }
 
     /// Ends the recovery.
     pub fn start(&mut self) -> *const u8 {
+        // A record, its key's place and its change come to about twice what is stored of it.
+        reserve(2 * self.blob_bytes);
         let started = self.engine.start();
         self.post();
         self.answer.give(started)
@@ -339,6 +357,10 @@ impl Engine {
 impl Engine {
     /// Brings the board up to date, after whatever may have changed it.
     fn post(&mut self) {
+        if memory_size(0) > self.pages {
+            reserve((memory_size(0) / STEP_SHARE * PAGE_BYTES).clamp(STEP_BYTES_MIN, STEP_BYTES_MAX));
+            self.pages = memory_size(0);
+        }
         let engine = &self.engine;
         *self.board = [
             revision(engine.revision()),
@@ -348,4 +370,10 @@ impl Engine {
             f64::from(u8::from(engine.has_pending_watches())),
         ];
     }
+}
+
+/// Lets the allocator have so much at once, if it can be had.
+fn reserve(bytes: usize) {
+    let mut block = Vec::<u8>::new();
+    let _ = std::hint::black_box(&mut block).try_reserve_exact(bytes);
 }

@@ -105,6 +105,9 @@ impl Consumer {
     }
 }
 
+/// A key that is read, with its revision and value.
+type Read = (&'static str, (u64, u8));
+
 struct World {
     rng: Rng,
     source: Source,
@@ -116,7 +119,7 @@ struct World {
     /// The next revision that the watch tells; none while it is closed.
     next: Option<u64>,
     /// The snapshot that is being read, and what is still to come of it.
-    snapshot: Option<(u64, Vec<(&'static str, (u64, u8))>)>,
+    snapshot: Option<(u64, Vec<Read>)>,
     story: Vec<String>,
 }
 

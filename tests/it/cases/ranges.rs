@@ -119,6 +119,32 @@ fn prefixes_that_end_in_the_last_byte() {
     }
 }
 
+/// Who does not ask for the count gets all else as it is.
+#[test]
+fn an_uncounted_answer_is_cut_at_the_limit() {
+    let mut store = abc();
+    store.put("d", "");
+    for descend in [false, true] {
+        for sort_by in [SortBy::Key, SortBy::Version, SortBy::Value] {
+            for limit in 0..=6 {
+                let counted = Range { limit, sort_by, descend, ..Range::default() };
+                let uncounted = Range { uncounted: true, ..counted.clone() };
+                let (counted, uncounted) = (ask(&store, &counted), ask(&store, &uncounted));
+                assert_eq!(
+                    (&counted.kvs, counted.more),
+                    (&uncounted.kvs, uncounted.more),
+                    "limit {limit}, {sort_by:?}"
+                );
+                let is_counted = uncounted.count == 4;
+                let is_cut = uncounted.more && uncounted.count == limit + 1;
+                assert!(is_counted || is_cut, "limit {limit}, {sort_by:?}: {}", uncounted.count);
+            }
+        }
+    }
+    let response = ask(&store, &Range { uncounted: true, count_only: true, limit: 1, ..Range::default() });
+    assert_eq!(response.count, 4);
+}
+
 /// etcd-io/etcd#6145: the count is of the range, not of what the limit left of it.
 #[test]
 fn a_limit_cuts_the_answer_and_not_the_count() {
