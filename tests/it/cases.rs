@@ -24,6 +24,7 @@ mod journal;
 mod leases;
 mod limits;
 mod ranges;
+mod requests;
 mod restart;
 mod revisions;
 mod salvage;

@@ -41,6 +41,7 @@ struct Followed {
 struct Given {
     id: TransferId,
     index: u32,
+    asked: u64,
     chunk: Vec<u8>,
 }
 
@@ -179,6 +180,10 @@ impl Leader {
     fn follow(&mut self, place: usize, engine: &mut Engine, revision: u64, anew: bool) -> Option<Outgoing> {
         let mut followed = self.followers[place].clone();
         followed.revision = revision;
+        if let Some(given) = followed.transfer.take_if(|given| given.asked != revision) {
+            // It has all of it, or does not need it any more.
+            engine.end_transfer(given.id);
+        }
         let is_ahead = revision > engine.durable_revision();
         let outgoing = match anew || is_ahead || revision + 1 < engine.compact_revision() {
             true => self.begin_transfer(&mut followed, engine),
@@ -204,35 +209,49 @@ impl Leader {
         Some(self.message(engine, followed.id, Body::Changes { bytes: &changes.bytes }))
     }
 
+    /// Everything from its first chunk on; the same one where it was just begun.
     fn begin_transfer(&self, followed: &mut Followed, engine: &mut Engine) -> Option<Outgoing> {
         followed.waits = false;
-        if let Some(given) = followed.transfer.take() {
-            engine.end_transfer(given.id);
+        let is_begun = |given: &Given| given.index == 0 && given.asked == followed.revision;
+        if !followed.transfer.as_ref().is_some_and(is_begun) {
+            if let Some(given) = followed.transfer.take() {
+                engine.end_transfer(given.id);
+            }
+            // A compaction ahead of what is stored is stored soon; the follower asks again.
+            let id = engine.begin_transfer(engine.durable_revision().max(1)).ok()?;
+            let chunk = engine.transfer_chunk(id).ok()??;
+            followed.transfer = Some(Given { id, index: 0, asked: followed.revision, chunk });
         }
-        let durable = engine.durable_revision();
-        // A compaction ahead of what is stored is stored soon; the follower asks again.
-        let id = engine.begin_transfer(durable.max(1)).ok()?;
-        let chunk = engine.transfer_chunk(id).ok()??;
-        let given = followed.transfer.insert(Given { id, index: 0, chunk });
-        let body = Body::Chunk { transfer: given.id.0, index: 0, bytes: &given.chunk };
-        Some(self.message(engine, followed.id, body))
+        followed.transfer.as_ref().map(|given| self.chunk(followed.id, engine, given))
     }
 
-    /// The chunk asked for: the one given last once more, or the one after it.
+    fn chunk(&self, to: u64, engine: &Engine, given: &Given) -> Outgoing {
+        let Given { id, index, asked, chunk } = given;
+        self.message(engine, to, Body::Chunk { transfer: id.0, index: *index, asked: *asked, bytes: chunk })
+    }
+
+    /// The chunk asked for: the one given last once more, or the one after it. Who asks for one of an earlier transfer has
+    /// not heard that another was begun.
     fn next_chunk(&mut self, place: usize, engine: &mut Engine, transfer: u32, index: u32) -> Option<Outgoing> {
-        let mut given = self.followers[place].transfer.take()?;
-        if given.id.0 == transfer && index == given.index + 1 {
+        let mut followed = self.followers[place].clone();
+        let Some(mut given) = followed.transfer.take() else {
+            let outgoing = self.begin_transfer(&mut followed, engine);
+            self.followers[place] = followed;
+            return outgoing;
+        };
+        let is_same = given.id.0 == transfer;
+        if is_same && index == given.index + 1 {
             match engine.transfer_chunk(given.id) {
                 Ok(Some(chunk)) => given = Given { index, chunk, ..given },
                 _ => {
                     engine.end_transfer(given.id);
+                    self.followers[place].transfer = None;
                     return None;
                 }
             }
         }
-        let is_asked = given.id.0 == transfer && index == given.index;
-        let body = Body::Chunk { transfer, index, bytes: &given.chunk };
-        let outgoing = is_asked.then(|| self.message(engine, self.followers[place].id, body));
+        let is_asked = if is_same { index == given.index } else { given.index == 0 };
+        let outgoing = is_asked.then(|| self.chunk(followed.id, engine, &given));
         self.followers[place].transfer = Some(given);
         outgoing
     }
