@@ -110,7 +110,7 @@ fn tabs() -> Vec<Vec<u8>> {
     let progress = Body::Progress { revision: engine.revision(), compact_revision: engine.compact_revision(), hash };
     let of_follower = [
         Body::Follow { revision: 1, anew: false },
-        Body::Next { transfer: 1, index: 1 },
+        Body::Next { transfer: 1, index: 1, revision: 1 },
         Body::Follow { revision: engine.revision(), anew: false },
         Body::Request { number: 1, oldest: 1, request: &request },
     ];

@@ -116,8 +116,11 @@ impl Engine {
         if adopts && !self.is_untouched() {
             return Err(Error::Diverged { revision: from, what: "they are of another life of the store" });
         }
-        if from > current {
-            return Err(Error::Gap { expected: current, found: from });
+        // What may not be what the source has is compared, all of it: the same requests in another order may well end
+        // with the same transaction.
+        let known = self.known_revision();
+        if from > known {
+            return Err(Error::Gap { expected: known, found: from });
         }
         self.compare(&changes)?;
         if to >= current {
@@ -130,6 +133,8 @@ impl Engine {
             self.follow(current + 1);
             self.settle_leases(&leases);
             self.follow_compaction(changes.header.compact_revision)?;
+        } else if self.is_doubtful {
+            self.durable = self.durable.max(to);
         }
         let revision = self.store.current();
         let source_revision = changes.header.revision;
@@ -139,8 +144,8 @@ impl Engine {
     /// Applies a request of another tab, unless it was applied before: by this engine, or one that wrote to the same storage.
     /// That it was is stored in the batch of what it wrote, so that no crash comes between.
     ///
-    /// A client's numbers are dense, and its requests are to be applied in their order. It sends a request again until it is answered, and has no more than
-    /// [`REQUESTS_MAX`](crate::REQUESTS_MAX) unanswered.
+    /// A client's numbers are dense, and its requests are to be applied in their order. It sends a request again until it is
+    /// answered, and has no more than [`REQUESTS_MAX`](crate::REQUESTS_MAX) unanswered.
     ///
     /// # Errors
     /// The request's. It has changed nothing then, and nothing is noted.
@@ -161,6 +166,12 @@ impl Engine {
     /// The newest request of a client that was applied; 0: none is known.
     pub fn last_request(&self, client: u64) -> u64 {
         self.requests.last(client)
+    }
+
+    /// The revision to ask for changes after: the newest, but where a tab that led has some that may not be what the next
+    /// leader has.
+    pub fn known_revision(&self) -> u64 {
+        if self.is_doubtful { self.durable } else { self.store.current() }
     }
 
     /// Nothing was ever written, so that any incarnation will do.

@@ -102,6 +102,8 @@ pub enum Body<'a> {
         transfer: u32,
         /// Which one.
         index: u32,
+        /// The follower's revision, should that transfer be gone.
+        revision: u64,
     },
     /// It asks for a write.
     Request {
@@ -168,7 +170,7 @@ mod tests {
             Body::Progress { revision: 3, compact_revision: 2, hash: 1 },
             Body::Answer { number: 4, revision: 5, outcome },
             Body::Follow { revision: 6, anew: true },
-            Body::Next { transfer: 7, index: 8 },
+            Body::Next { transfer: 7, index: 8, revision: 9 },
             Body::Request { number: 9, oldest: 8, request: b"put" },
         ];
         for body in bodies {

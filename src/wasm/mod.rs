@@ -8,7 +8,7 @@ mod convert;
 use js_sys::BigInt64Array;
 use wasm_bindgen::prelude::*;
 
-use crate::engine::{self, TransferId};
+use crate::engine;
 use crate::mvcc::{LeaseId, Limits};
 use crate::watch::WatcherId;
 use convert::{decode, millis, packed, revision, thrown};
@@ -124,30 +124,6 @@ impl Engine {
     #[wasm_bindgen(js_name = applyChanges)]
     pub fn apply_changes(&mut self, changes: &[u8]) -> Result<f64, JsValue> {
         self.engine.apply_changes(changes).map(|applied| revision(applied.revision)).map_err(thrown)
-    }
-
-    /// Begins to give everything at a revision (0: now) in chunks; gives the transfer's id.
-    #[wasm_bindgen(js_name = beginTransfer)]
-    pub fn begin_transfer(&mut self, revision: f64) -> Result<u32, JsValue> {
-        self.engine.begin_transfer(convert::number(revision).map_err(thrown)?).map(|id| id.0).map_err(thrown)
-    }
-
-    /// The next chunk; none when all have been given.
-    #[wasm_bindgen(js_name = transferChunk)]
-    pub fn transfer_chunk(&mut self, id: u32) -> Result<Option<Vec<u8>>, JsValue> {
-        self.engine.transfer_chunk(TransferId(id)).map_err(thrown)
-    }
-
-    /// Ends a transfer. `false`: there is none.
-    #[wasm_bindgen(js_name = endTransfer)]
-    pub fn end_transfer(&mut self, id: u32) -> bool {
-        self.engine.end_transfer(TransferId(id))
-    }
-
-    /// Takes the next chunk; with the last one everything is replaced, and the revision given.
-    #[wasm_bindgen(js_name = receiveChunk)]
-    pub fn receive_chunk(&mut self, chunk: &[u8]) -> Result<Option<f64>, JsValue> {
-        self.engine.receive_chunk(chunk).map(|replaced| replaced.map(revision)).map_err(thrown)
     }
 
     /// Begins a packed `Watch`; gives the watcher's id.

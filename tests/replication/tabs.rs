@@ -18,7 +18,7 @@ use revkv::{
     Watch, WatcherId,
 };
 
-const SEEDS: u64 = 50;
+const SEEDS: u64 = 80;
 const TABS: usize = 4;
 /// 30 seconds.
 const STEPS: u64 = 3_000;
@@ -449,7 +449,12 @@ impl World {
             assert!(missed.is_none(), "broke Watches: tab {id} was not told of {missed:?}");
             assert!(batch.revision > *told, "broke Watches: tab {id} was told of {} twice", batch.revision);
             let values: Vec<String> = batch.events.iter().map(|event| text(&event.kv.value)).collect();
-            assert_eq!(self.stored.get(&batch.revision), Some(&values), "broke Watches: tab {id} was told another");
+            assert_eq!(
+                self.stored.get(&batch.revision),
+                Some(&values),
+                "broke Watches: tab {id} was told another at {}",
+                batch.revision
+            );
             *told = batch.revision;
         }
     }
@@ -484,9 +489,10 @@ impl World {
         self.tabs.iter_mut().for_each(|tab| tab.frozen_until = tab.frozen_until.min(self.now_ms + 100));
         for _ in 0..4_000 {
             self.step();
+            let newest = self.stored.keys().next_back().copied().unwrap_or(1);
             let is_settled = |tab: &Tab| {
                 tab.open.is_empty()
-                    && tab.told == tab.engine.revision()
+                    && (tab.told, tab.engine.revision()) == (newest, newest)
                     && match &tab.role {
                         Role::Leader(_) => Some(tab.id) == self.holder,
                         Role::Follower(follower) => follower.is_in_sync(),
@@ -533,6 +539,6 @@ fn tabs_that_share_a_store_agree() {
         world.counts.into_iter().for_each(|(what, count)| *counts.entry(what).or_default() += count);
     }
     for what in ["answered", "refused", "lead", "crash", "freeze", "resign", "deposed"] {
-        assert!(counts.get(what).is_some_and(|count| *count > 15), "{what} hardly ever happened: {counts:?}");
+        assert!(counts.get(what).is_some_and(|count| *count > 10), "{what} hardly ever happened: {counts:?}");
     }
 }

@@ -164,8 +164,8 @@ impl Follower {
     fn ask(&mut self, engine: &Engine, now_ms: u64) -> Option<Outgoing> {
         self.asked_ms = now_ms;
         let body = match self.transfer {
-            Some((transfer, index)) => Body::Next { transfer, index },
-            None => Body::Follow { revision: engine.revision(), anew: self.anew },
+            Some((transfer, index)) => Body::Next { transfer, index, revision: engine.known_revision() },
+            None => Body::Follow { revision: engine.known_revision(), anew: self.anew },
         };
         // Whoever leads hears it, though it is not known yet.
         Some(self.message(engine, self.leader, body))
@@ -195,6 +195,8 @@ impl Follower {
             Ok(applied) if applied.applied == 0 && applied.duplicates > 0 => None,
             Ok(applied) => {
                 self.in_sync = applied.revision == applied.source_revision;
+                // What the leader does not have was never stored.
+                self.anew = applied.revision > applied.source_revision;
                 self.ask(engine, now_ms)
             }
             Err(Error::Diverged { .. } | Error::RevisionNotFound { .. }) => {
@@ -219,7 +221,7 @@ impl Follower {
     ) -> Option<Outgoing> {
         let expects = match self.transfer {
             Some((own, next)) if own == transfer => index == next,
-            _ => index == 0 && transfer > self.newest_transfer && asked == engine.revision(),
+            _ => index == 0 && transfer > self.newest_transfer && asked == engine.known_revision(),
         };
         if !expects {
             return None;
@@ -243,7 +245,7 @@ impl Follower {
 
     fn progress(&mut self, engine: &Engine, told: (u64, u64, u32), now_ms: u64) -> Option<Outgoing> {
         let (revision, compact_revision, hash) = told;
-        let own = (engine.revision(), engine.compact_revision());
+        let own = (engine.known_revision(), engine.compact_revision());
         if self.anew || self.transfer.is_some() {
             return self.ask(engine, now_ms);
         }

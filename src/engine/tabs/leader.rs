@@ -97,7 +97,7 @@ impl Leader {
         let is_same = message.incarnation == engine.incarnation();
         let given = match message.body {
             Body::Follow { revision, anew } => self.follow(place, engine, revision, anew || !is_same),
-            Body::Next { transfer, index } => self.next_chunk(place, engine, transfer, index),
+            Body::Next { transfer, index, revision } => self.next_chunk(place, engine, (transfer, index, revision)),
             Body::Request { number, oldest, request } => {
                 self.request(place, engine, number, oldest, request, now_ms);
                 None
@@ -230,29 +230,31 @@ impl Leader {
         self.message(engine, to, Body::Chunk { transfer: id.0, index: *index, asked: *asked, bytes: chunk })
     }
 
-    /// The chunk asked for: the one given last once more, or the one after it. Who asks for one of an earlier transfer has
-    /// not heard that another was begun.
-    fn next_chunk(&mut self, place: usize, engine: &mut Engine, transfer: u32, index: u32) -> Option<Outgoing> {
+    /// The chunk asked for: the one given last once more, or the one after it. Who asks for one of another transfer is given
+    /// everything from the beginning.
+    fn next_chunk(
+        &mut self,
+        place: usize,
+        engine: &mut Engine,
+        (transfer, index, revision): (u32, u32, u64),
+    ) -> Option<Outgoing> {
         let mut followed = self.followers[place].clone();
-        let Some(mut given) = followed.transfer.take() else {
-            let outgoing = self.begin_transfer(&mut followed, engine);
-            self.followers[place] = followed;
-            return outgoing;
-        };
-        let is_same = given.id.0 == transfer;
-        if is_same && index == given.index + 1 {
-            match engine.transfer_chunk(given.id) {
-                Ok(Some(chunk)) => given = Given { index, chunk, ..given },
-                _ => {
-                    engine.end_transfer(given.id);
-                    self.followers[place].transfer = None;
-                    return None;
+        let outgoing = match &mut followed.transfer {
+            Some(given) if given.id.0 == transfer => {
+                if index == given.index + 1 {
+                    given.chunk = engine.transfer_chunk(given.id).ok()??;
+                    given.index = index;
                 }
+                let given = followed.transfer.as_ref().filter(|given| given.index == index);
+                given.map(|given| self.chunk(followed.id, engine, given))
             }
-        }
-        let is_asked = if is_same { index == given.index } else { given.index == 0 };
-        let outgoing = is_asked.then(|| self.chunk(followed.id, engine, &given));
-        self.followers[place].transfer = Some(given);
+            Some(given) if given.id.0 > transfer && given.index > 0 => None,
+            _ => {
+                followed.revision = revision;
+                self.begin_transfer(&mut followed, engine)
+            }
+        };
+        self.followers[place] = followed;
         outgoing
     }
 
