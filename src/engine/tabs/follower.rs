@@ -263,7 +263,7 @@ impl Follower {
     fn settle(&mut self, engine: &Engine) {
         while let Some(pending) = self.pending.front()
             && let Some((revision, _)) = pending.answer
-            && revision <= engine.revision()
+            && revision <= engine.known_revision()
             && !self.anew
             && self.transfer.is_none()
         {

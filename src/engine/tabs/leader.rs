@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Came, GONE_MS, Outgoing, PROGRESS_MS};
+use super::{Came, FOLLOWERS_MAX, GONE_MS, Outgoing, PROGRESS_MS};
 use crate::codec;
 use crate::engine::{Engine, Once, Request, TransferId};
 use crate::error::Error;
@@ -77,23 +77,23 @@ impl Leader {
     /// # Errors
     /// `NOT_LEADER`: stop writing, and follow.
     pub fn handle(&mut self, engine: &mut Engine, bytes: &[u8], now_ms: u64) -> Result<Vec<Outgoing>, Error> {
-        let Some(message) = Message::read(bytes).filter(|message| message.to == 0 || message.to == self.id) else {
+        let is_heard = |message: &Message<'_>| message.from != self.id && (message.to == 0 || message.to == self.id);
+        let Some(message) = Message::read(bytes).filter(is_heard) else {
             self.dropped += 1;
             return Ok(Vec::new());
         };
         if message.epoch > engine.epoch() {
             return Err(Error::NotLeader);
         }
-        let is_late = message.epoch < engine.epoch();
-        if is_late && !matches!(message.body, Body::Follow { .. } | Body::Request { .. }) {
-            self.dropped += 1;
-            return Ok(Vec::new());
-        }
-        let place = self.place_of(message.from, now_ms);
-        if is_late {
+        let asks = matches!(message.body, Body::Follow { .. } | Body::Next { .. } | Body::Request { .. });
+        if asks && message.epoch < engine.epoch() {
             // Whatever it asked of a leader before, it will ask of this one.
             return Ok(vec![self.message(engine, message.from, Body::Lead)]);
         }
+        let Some(place) = asks.then(|| self.place_of(message.from, now_ms)).flatten() else {
+            self.dropped += 1;
+            return Ok(Vec::new());
+        };
         let is_same = message.incarnation == engine.incarnation();
         let given = match message.body {
             Body::Follow { revision, anew } => self.follow(place, engine, revision, anew || !is_same),
@@ -102,10 +102,7 @@ impl Leader {
                 self.request(place, engine, number, oldest, request, now_ms);
                 None
             }
-            _ => {
-                self.dropped += 1;
-                None
-            }
+            _ => None,
         };
         let mut outgoing: Vec<Outgoing> = given.into_iter().collect();
         outgoing.append(&mut self.advance(engine));
@@ -130,6 +127,18 @@ impl Leader {
         }
         self.followers = followers;
         outgoing
+    }
+
+    /// What was applied and could not be stored was taken back, by [`Engine::rewind`]: whoever asked for it is told.
+    pub fn taken_back(&mut self, engine: &Engine) {
+        let (kept, text) = (engine.durable_revision(), "the storage is full, and the request was taken back");
+        for followed in &mut self.followers {
+            for answer in followed.answers.iter_mut().filter(|answer| !answer.is_sent && answer.revision > kept) {
+                let outcome = Came::Refused("QUOTA_EXCEEDED".to_owned(), text.to_owned());
+                (answer.revision, answer.outcome) = (kept, outcome);
+                followed.refused = followed.refused.max(answer.number);
+            }
+        }
     }
 
     /// Time has passed: says now and then that there is nothing new, and forgets who is gone.
@@ -159,8 +168,13 @@ impl Leader {
         Outgoing { to, bytes: Message::new(engine.incarnation(), engine.epoch(), self.id, to, body).pack() }
     }
 
-    fn place_of(&mut self, id: u64, now_ms: u64) -> usize {
-        let place = self.followers.iter().position(|followed| followed.id == id).unwrap_or_else(|| {
+    /// None if there are too many already.
+    fn place_of(&mut self, id: u64, now_ms: u64) -> Option<usize> {
+        let known = self.followers.iter().position(|followed| followed.id == id);
+        if known.is_none() {
+            if self.followers.len() >= FOLLOWERS_MAX {
+                return None;
+            }
             self.followers.push(Followed {
                 id,
                 heard_ms: now_ms,
@@ -171,10 +185,10 @@ impl Leader {
                 refused: 0,
                 answers: VecDeque::new(),
             });
-            self.followers.len() - 1
-        });
+        }
+        let place = known.unwrap_or(self.followers.len() - 1);
         self.followers[place].heard_ms = now_ms;
-        place
+        Some(place)
     }
 
     fn follow(&mut self, place: usize, engine: &mut Engine, revision: u64, anew: bool) -> Option<Outgoing> {

@@ -1,6 +1,6 @@
 //! Requests of other tabs, each applied at most once, whoever leads.
 
-use revkv::{LeaseId, Once, Put, Request};
+use revkv::{Came, Engine, EngineOptions, Follower, Leader, LeaseId, Once, Outgoing, Put, Request};
 
 use super::script::{Store, code, compare_with_reopened};
 
@@ -71,4 +71,95 @@ fn numbers_are_kept_when_notes_are_written_anew_and_end_with_the_content() {
     let backup = store.engine.backup(0, true).expect("now");
     assert_eq!(code(store.engine.restore(&backup, [9; 16])), "ok");
     assert_eq!(once(&mut store, 7, 201, put("a", "of another life")), "now 603");
+}
+
+/// A put as the package packs it: the variant, the fields, integers of fixed width.
+fn packed(key: &str, value: &str) -> Vec<u8> {
+    let bytes = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
+    [&0_u32.to_le_bytes()[..], &bytes(key), &bytes(value), &[0; 8], &[0; 3]].concat()
+}
+
+/// A leader and a follower between whom nothing is lost.
+struct Pair {
+    store: Store,
+    leader: Leader,
+    replica: Engine,
+    follower: Follower,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let mut store = Store::with_puts_of("a", 2);
+        store.flush();
+        let (leader, told) = Leader::new(1, &store.engine);
+        let mut replica = Engine::new(EngineOptions::default());
+        replica.start().expect("nothing is stored");
+        let mut pair = Self { store, leader, replica, follower: Follower::new(2, 1) };
+        pair.carry(told);
+        pair
+    }
+
+    /// Carries messages until there are no more.
+    fn carry(&mut self, mut outgoing: Vec<Outgoing>) {
+        while let Some(Outgoing { to, bytes }) = outgoing.pop() {
+            outgoing.extend(match to {
+                1 => self.leader.handle(&mut self.store.engine, &bytes, 0).expect("it leads"),
+                _ => self.follower.handle(&mut self.replica, &bytes, 0),
+            });
+        }
+        self.replica.check();
+    }
+
+    fn submit(&mut self, key: &str, value: &str) -> u64 {
+        let (number, outgoing) = self.follower.submit(&self.replica, &packed(key, value)).expect("there is room");
+        self.carry(outgoing);
+        number
+    }
+
+    fn stored(&mut self) {
+        self.store.flush();
+        let outgoing = self.leader.advance(&self.store.engine);
+        self.carry(outgoing);
+    }
+}
+
+#[test]
+fn a_follower_hears_of_what_is_stored() {
+    let mut pair = Pair::new();
+    assert!(pair.follower.is_in_sync());
+    assert_eq!(pair.replica.hash(0), pair.store.engine.hash(0));
+    let number = pair.submit("b", "1");
+    assert_eq!((pair.replica.revision(), pair.store.engine.revision(), pair.follower.take_done()), (3, 4, vec![]));
+    pair.stored();
+    let done = pair.follower.take_done();
+    assert!(matches!(&done[..], [(done, Came::Applied(_))] if *done == number), "{done:?}");
+    assert_eq!((pair.replica.revision(), pair.follower.is_in_sync()), (4, true));
+    // What cannot be read is refused, and asks for nothing more.
+    let (_, outgoing) = pair.follower.submit(&pair.replica, b"no request").expect("there is room");
+    pair.carry(outgoing);
+    let done = pair.follower.take_done();
+    assert!(matches!(&done[..], [(_, Came::Refused(code, _))] if code == "INVALID_ARGUMENT"), "{done:?}");
+}
+
+/// The medium is full: what it refused is taken back, and so is the answer.
+#[test]
+fn a_follower_hears_of_what_was_taken_back() {
+    let mut pair = Pair::new();
+    let number = pair.submit("b", "refused");
+    drop(pair.store.engine.take_ready().expect("a put"));
+    let found = super::script::recover(&pair.store.blobs, 64 << 10).expect("what was written");
+    pair.store.engine.rewind(found).expect("nobody else has written");
+    pair.leader.taken_back(&pair.store.engine);
+    pair.stored();
+    let done = pair.follower.take_done();
+    assert!(
+        matches!(&done[..], [(done, Came::Refused(code, _))] if *done == number && code == "QUOTA_EXCEEDED"),
+        "{done:?}"
+    );
+    let number = pair.submit("b", "accepted");
+    pair.stored();
+    let done = pair.follower.take_done();
+    assert!(matches!(&done[..], [(done, Came::Applied(_))] if *done == number), "{done:?}");
+    assert_eq!(pair.replica.hash(0), pair.store.engine.hash(0));
+    assert_eq!(pair.store.state(0), "a=2 b=accepted");
 }
