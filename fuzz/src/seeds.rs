@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use revkv::fuzzing::{self, pack};
-use revkv::{Blob, History, KeyRange, Range, Since, SortBy, Watch};
+use revkv::{Blob, Body, History, KeyRange, Message, Outcome, Range, Since, SortBy, Watch};
 
 use crate::input::Input;
 use crate::{sealed, story};
@@ -25,6 +25,7 @@ fn of(target: &str) -> Vec<Vec<u8>> {
         "request" => request(),
         "reads" => reads(),
         "changes" => changes(),
+        "tabs" => tabs(),
         "round_trip" => round_trip(),
         _ => unreachable!("a target has seeds"),
     }
@@ -95,6 +96,38 @@ fn reads() -> Vec<Vec<u8>> {
         seeds.push([vec![3], pack(&Watch { keys, start_revision: 2, resync: true, ..Watch::default() })].concat());
     }
     seeds.push(seeds.concat());
+    seeds
+}
+
+/// What two tabs say until one has what the other has, and writes something.
+fn tabs() -> Vec<Vec<u8>> {
+    let (engine, _) = story::engine();
+    let (incarnation, epoch) = (engine.incarnation(), engine.epoch());
+    let request = pack(&story::tell()[2]);
+    let changes = engine.changes(engine.revision() - 1, 0, 0).expect("it is kept").bytes;
+    let answer = Body::Answer { number: 1, revision: 9, outcome: Outcome::Before };
+    let hash = engine.hash(0).expect("now").hash;
+    let progress = Body::Progress { revision: engine.revision(), compact_revision: engine.compact_revision(), hash };
+    let of_follower = [
+        Body::Follow { revision: 1, anew: false },
+        Body::Next { transfer: 1, index: 1, revision: 1 },
+        Body::Follow { revision: engine.revision(), anew: false },
+        Body::Request { number: 1, oldest: 1, request: &request },
+    ];
+    let of_leader = [Body::Lead, Body::Changes { bytes: &changes }, answer, progress];
+    let from = |from: u64, to: u64| move |body| (Message::new(incarnation, epoch, from, to, body).pack());
+    let all: Vec<Vec<u8>> =
+        of_follower.into_iter().map(from(2, 1)).chain(of_leader.into_iter().map(from(1, 2))).collect();
+    let seed = |messages: &[Vec<u8>]| {
+        let mut seed = Vec::new();
+        for message in messages {
+            seed.push(1);
+            Input::push_piece(&mut seed, message);
+        }
+        seed
+    };
+    let mut seeds: Vec<Vec<u8>> = all.iter().map(|message| seed(std::slice::from_ref(message))).collect();
+    seeds.push(seed(&all));
     seeds
 }
 

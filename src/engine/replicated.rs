@@ -10,6 +10,10 @@ use crate::replica::{self, Applied, ChangeSet, ChangeSetHeader, Known, LeaseChan
 /// is what a request may write.
 const CHANGES_BYTES: usize = 256 << 10;
 
+/// So many transactions before a change set are compared. What two stores have written since they were the same may well
+/// end with the same transaction; with so many it hardly does. More cost more of what is hashed for each set.
+const COMPARED: u64 = 16;
+
 /// What came of a request that is applied at most once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Once {
@@ -65,21 +69,23 @@ impl Engine {
             payload.lease(LeaseChange::Set { id, ttl_seconds, deadline_ms });
         }
         gone.into_iter().for_each(|id| payload.lease(LeaseChange::Gone { id }));
+        let compact_revision = if up_to == 0 || self.journal.is_none() { compacted } else { self.durable_compacted };
         Ok(payload.seal(&ChangeSetHeader {
             incarnation: self.incarnation(),
             epoch: self.epoch(),
             from,
             to,
             revision: end,
-            compact_revision: if up_to == 0 || self.journal.is_none() { compacted } else { self.durable_compacted },
-            previous: self.checksum_of(from).unwrap_or(0),
+            compact_revision,
+            previous: self.checksum_upto(from, compact_revision).unwrap_or(0),
         }))
     }
 
-    /// Of one transaction; none where compaction may have touched it.
-    fn checksum_of(&self, revision: u64) -> Option<u64> {
-        let is_whole = revision >= self.store.compacted();
-        is_whole.then(|| replica::checksum(&mut self.store.packed_between(revision - 1, revision)))
+    /// Of the last transactions up to a revision, in a store that was compacted at `compacted`; none where it cannot be told.
+    fn checksum_upto(&self, revision: u64, compacted: u64) -> Option<u64> {
+        let first = revision.saturating_sub(COMPARED - 1).max(compacted).max(1);
+        let is_whole = first <= revision && first >= self.store.compacted();
+        is_whole.then(|| replica::checksum(&mut self.store.packed_between(first - 1, revision)))
     }
 
     /// Collects packed records behind revision `from` in whole transactions; gives the revision they reach to.
@@ -116,8 +122,11 @@ impl Engine {
         if adopts && !self.is_untouched() {
             return Err(Error::Diverged { revision: from, what: "they are of another life of the store" });
         }
-        if from > current {
-            return Err(Error::Gap { expected: current, found: from });
+        // What may not be what the source has is compared, all of it: the same requests in another order may well end
+        // with the same transaction.
+        let known = self.known_revision();
+        if from > known {
+            return Err(Error::Gap { expected: known, found: from });
         }
         self.compare(&changes)?;
         if to >= current {
@@ -130,6 +139,8 @@ impl Engine {
             self.follow(current + 1);
             self.settle_leases(&leases);
             self.follow_compaction(changes.header.compact_revision)?;
+        } else if self.is_doubtful {
+            self.durable = self.durable.max(to);
         }
         let revision = self.store.current();
         let source_revision = changes.header.revision;
@@ -139,8 +150,8 @@ impl Engine {
     /// Applies a request of another tab, unless it was applied before: by this engine, or one that wrote to the same storage.
     /// That it was is stored in the batch of what it wrote, so that no crash comes between.
     ///
-    /// A client's numbers are dense, and its requests are to be applied in their order. It sends a request again until it is answered, and has no more than
-    /// [`REQUESTS_MAX`](crate::REQUESTS_MAX) unanswered.
+    /// A client's numbers are dense, and its requests are to be applied in their order. It sends a request again until it is
+    /// answered, and has no more than [`REQUESTS_MAX`](crate::REQUESTS_MAX) unanswered.
     ///
     /// # Errors
     /// The request's. It has changed nothing then, and nothing is noted.
@@ -163,15 +174,22 @@ impl Engine {
         self.requests.last(client)
     }
 
+    /// The revision to ask for changes after: the newest, but where a tab that led has some that may not be what the next
+    /// leader has.
+    pub fn known_revision(&self) -> u64 {
+        if self.is_doubtful { self.durable } else { self.store.current() }
+    }
+
     /// Nothing was ever written, so that any incarnation will do.
     pub(super) fn is_untouched(&self) -> bool {
         self.store.current() == 1 && self.store.compacted() == 0 && self.lessor.is_empty()
     }
 
-    /// What both have must be the same: the transaction before the first one told, and those that are here already.
+    /// What both have must be the same: the last transactions before the first one told, and those that are here already.
     fn compare(&self, changes: &OpenedChanges<'_>) -> Result<(), Error> {
-        let ChangeSetHeader { from, to, previous, .. } = changes.header;
-        let differs = previous != 0 && self.checksum_of(from).is_some_and(|own| own != previous);
+        let ChangeSetHeader { from, to, compact_revision, previous, .. } = changes.header;
+        let own = self.checksum_upto(from, compact_revision);
+        let differs = previous != 0 && own.is_some_and(|own| own != previous);
         let differs = differs.then_some(from);
         match differs.or_else(|| self.store.differs(&mut changes.records(0), from, to)) {
             None => Ok(()),

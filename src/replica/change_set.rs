@@ -57,7 +57,7 @@ pub(crate) struct ChangeSetHeader {
     pub revision: u64,
     /// The source's.
     pub compact_revision: u64,
-    /// The [`checksum`] of the transaction `from`; 0 where the source has forgotten it.
+    /// The [`checksum`] of the last transactions up to `from`; 0 where the source cannot tell.
     pub previous: u64,
 }
 
@@ -92,7 +92,7 @@ pub(crate) struct OpenedChanges<'a> {
     records: &'a [u8],
 }
 
-/// Of the packed records of one transaction. Each says its revision, so that a sum is enough. Never 0.
+/// Of the packed records of transactions. Each says its revision, so that a sum is enough. Never 0.
 pub(crate) fn checksum(packed: &mut dyn Iterator<Item = (Revision, &[u8])>) -> u64 {
     packed.fold(0_u64, |sum, (_, packed)| sum.wrapping_add(XxHash3_64::oneshot(packed))).max(1)
 }

@@ -66,6 +66,8 @@ pub enum Body<'a> {
         transfer: u32,
         /// Which chunk of it, from 0.
         index: u32,
+        /// The revision of the follower when it asked: one that has gone on since does not need it any more.
+        asked: u64,
         /// What [`Engine::receive_chunk`](crate::Engine::receive_chunk) takes.
         bytes: &'a [u8],
     },
@@ -100,6 +102,8 @@ pub enum Body<'a> {
         transfer: u32,
         /// Which one.
         index: u32,
+        /// The follower's revision, should that transfer be gone.
+        revision: u64,
     },
     /// It asks for a write.
     Request {
@@ -162,11 +166,11 @@ mod tests {
         let bodies = [
             Body::Lead,
             Body::Changes { bytes: b"set" },
-            Body::Chunk { transfer: 1, index: 2, bytes: b"chunk" },
+            Body::Chunk { transfer: 1, index: 2, asked: 3, bytes: b"chunk" },
             Body::Progress { revision: 3, compact_revision: 2, hash: 1 },
             Body::Answer { number: 4, revision: 5, outcome },
             Body::Follow { revision: 6, anew: true },
-            Body::Next { transfer: 7, index: 8 },
+            Body::Next { transfer: 7, index: 8, revision: 9 },
             Body::Request { number: 9, oldest: 8, request: b"put" },
         ];
         for body in bodies {

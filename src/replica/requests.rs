@@ -58,9 +58,9 @@ impl Requests {
         let Some(known) = self.clients.iter().find(|known| known.id == client) else { return Known::New };
         match known.applied.binary_search_by_key(&number, |(number, _)| *number) {
             Ok(place) => Known::Applied { revision: known.applied[place].1 },
-            Err(0) if !known.applied.is_empty() => Known::Old,
-            Err(place) if place < known.applied.len() => Known::Refused,
-            Err(_) => Known::New,
+            Err(place) if place == known.applied.len() => Known::New,
+            Err(_) if number + REQUESTS_MAX as u64 <= self.last(client) => Known::Old,
+            Err(_) => Known::Refused,
         }
     }
 
@@ -94,8 +94,9 @@ mod tests {
             (7, 200, Known::Applied { revision: 110 }),
             (7, 202, Known::New),
             (7, 199, Known::Refused),
-            (7, 74, Known::Applied { revision: 47 }),
-            (7, 72, Known::Old),
+            (7, 138, Known::Applied { revision: 79 }),
+            (7, 137, Known::Refused),
+            (7, 135, Known::Old),
             (8, 1, Known::New),
         ];
         for (client, number, expected) in rows {

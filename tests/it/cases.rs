@@ -25,6 +25,7 @@ mod journal;
 mod leases;
 mod limits;
 mod ranges;
+mod requests;
 mod restart;
 mod revisions;
 mod salvage;

@@ -233,6 +233,7 @@ impl Range {
             limit: self.limit,
             keys_only: self.keys_only,
             count_only: self.count_only,
+            uncounted: false,
             sort_by: match self.sort_target {
                 SortTarget::Key => SortBy::Key,
                 SortTarget::Version => SortBy::Version,

@@ -3,3 +3,4 @@
 mod histories;
 mod interleavings;
 mod schedules;
+mod tabs;

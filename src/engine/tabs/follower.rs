@@ -15,11 +15,14 @@ pub struct Follower {
     /// The tab that leads, if one was heard of.
     leader: u64,
     asked_ms: u64,
+    requested_ms: u64,
     heard_ms: u64,
     /// The revision and compact revision at which the hash was compared last.
     compared: (u64, u64),
     /// The transfer that is under way, and the chunk that comes next.
     transfer: Option<(u32, u32)>,
+    /// The newest one of this leader that was begun.
+    newest_transfer: u32,
     anew: bool,
     in_sync: bool,
     /// Requests without an answer that can be given, numbers ascending.
@@ -45,9 +48,11 @@ impl Follower {
             epoch: 0,
             leader: 0,
             asked_ms: 0,
+            requested_ms: 0,
             heard_ms: 0,
             compared: (0, 0),
             transfer: None,
+            newest_transfer: 0,
             anew: false,
             in_sync: false,
             pending: VecDeque::new(),
@@ -114,8 +119,8 @@ impl Follower {
         self.heard_ms = now_ms;
         match message.body {
             Body::Changes { bytes } => outgoing.extend(self.changes(engine, bytes, now_ms)),
-            Body::Chunk { transfer, index, bytes } => {
-                outgoing.extend(self.chunk(engine, transfer, index, bytes, now_ms));
+            Body::Chunk { transfer, index, asked, bytes } => {
+                outgoing.extend(self.chunk(engine, (transfer, index, asked), bytes, now_ms));
             }
             Body::Progress { revision, compact_revision, hash } => {
                 outgoing.extend(self.progress(engine, (revision, compact_revision, hash), now_ms));
@@ -134,19 +139,22 @@ impl Follower {
 
     /// Time has passed: asks again for what has not come.
     pub fn tick(&mut self, engine: &Engine, now_ms: u64) -> Vec<Outgoing> {
-        let is_quiet =
-            self.in_sync && self.pending.is_empty() && now_ms.saturating_sub(self.heard_ms) < 2 * PROGRESS_MS;
-        if is_quiet || now_ms.saturating_sub(self.asked_ms) < RETRY_MS {
-            return Vec::new();
+        let is_quiet = self.in_sync && now_ms.saturating_sub(self.heard_ms) < 2 * PROGRESS_MS;
+        let mut outgoing = Vec::new();
+        if !is_quiet && now_ms.saturating_sub(self.asked_ms) >= RETRY_MS {
+            outgoing.extend(self.ask(engine, now_ms));
         }
-        let mut outgoing: Vec<Outgoing> = self.ask(engine, now_ms).into_iter().collect();
-        outgoing.append(&mut self.requests(engine, 0));
+        if now_ms.saturating_sub(self.requested_ms) >= RETRY_MS {
+            outgoing.append(&mut self.requests(engine, 0));
+            self.requested_ms = now_ms;
+        }
         outgoing
     }
 
     /// There is a new leader: everything that was under way with the one before is asked of it.
     fn meet(&mut self, message: &Message<'_>, engine: &Engine, now_ms: u64) -> Vec<Outgoing> {
         (self.epoch, self.leader, self.transfer) = (message.epoch, message.from, None);
+        self.newest_transfer = 0;
         self.in_sync = false;
         let mut outgoing: Vec<Outgoing> = self.ask(engine, now_ms).into_iter().collect();
         outgoing.append(&mut self.requests(engine, 0));
@@ -156,8 +164,8 @@ impl Follower {
     fn ask(&mut self, engine: &Engine, now_ms: u64) -> Option<Outgoing> {
         self.asked_ms = now_ms;
         let body = match self.transfer {
-            Some((transfer, index)) => Body::Next { transfer, index },
-            None => Body::Follow { revision: engine.revision(), anew: self.anew },
+            Some((transfer, index)) => Body::Next { transfer, index, revision: engine.known_revision() },
+            None => Body::Follow { revision: engine.known_revision(), anew: self.anew },
         };
         // Whoever leads hears it, though it is not known yet.
         Some(self.message(engine, self.leader, body))
@@ -187,6 +195,8 @@ impl Follower {
             Ok(applied) if applied.applied == 0 && applied.duplicates > 0 => None,
             Ok(applied) => {
                 self.in_sync = applied.revision == applied.source_revision;
+                // What the leader does not have was never stored.
+                self.anew = applied.revision > applied.source_revision;
                 self.ask(engine, now_ms)
             }
             Err(Error::Diverged { .. } | Error::RevisionNotFound { .. }) => {
@@ -202,12 +212,21 @@ impl Follower {
         }
     }
 
-    fn chunk(&mut self, engine: &mut Engine, transfer: u32, index: u32, bytes: &[u8], now_ms: u64) -> Option<Outgoing> {
-        let next = self.transfer.filter(|(own, _)| *own == transfer).map_or(0, |(_, next)| next);
-        let is_later = self.transfer.is_none_or(|(own, _)| own <= transfer);
-        if index != next || !is_later {
+    fn chunk(
+        &mut self,
+        engine: &mut Engine,
+        (transfer, index, asked): (u32, u32, u64),
+        bytes: &[u8],
+        now_ms: u64,
+    ) -> Option<Outgoing> {
+        let expects = match self.transfer {
+            Some((own, next)) if own == transfer => index == next,
+            _ => index == 0 && transfer > self.newest_transfer && asked == engine.known_revision(),
+        };
+        if !expects {
             return None;
         }
+        self.newest_transfer = transfer;
         self.in_sync = false;
         self.transfer = match engine.receive_chunk(bytes) {
             Ok(None) => Some((transfer, index + 1)),
@@ -226,7 +245,7 @@ impl Follower {
 
     fn progress(&mut self, engine: &Engine, told: (u64, u64, u32), now_ms: u64) -> Option<Outgoing> {
         let (revision, compact_revision, hash) = told;
-        let own = (engine.revision(), engine.compact_revision());
+        let own = (engine.known_revision(), engine.compact_revision());
         if self.anew || self.transfer.is_some() {
             return self.ask(engine, now_ms);
         }
@@ -244,7 +263,7 @@ impl Follower {
     fn settle(&mut self, engine: &Engine) {
         while let Some(pending) = self.pending.front()
             && let Some((revision, _)) = pending.answer
-            && revision <= engine.revision()
+            && revision <= engine.known_revision()
             && !self.anew
             && self.transfer.is_none()
         {

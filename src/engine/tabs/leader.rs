@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Came, GONE_MS, Outgoing, PROGRESS_MS};
+use super::{Came, FOLLOWERS_MAX, GONE_MS, Outgoing, PROGRESS_MS};
 use crate::codec;
 use crate::engine::{Engine, Once, Request, TransferId};
 use crate::error::Error;
@@ -41,6 +41,7 @@ struct Followed {
 struct Given {
     id: TransferId,
     index: u32,
+    asked: u64,
     chunk: Vec<u8>,
 }
 
@@ -76,35 +77,32 @@ impl Leader {
     /// # Errors
     /// `NOT_LEADER`: stop writing, and follow.
     pub fn handle(&mut self, engine: &mut Engine, bytes: &[u8], now_ms: u64) -> Result<Vec<Outgoing>, Error> {
-        let Some(message) = Message::read(bytes).filter(|message| message.to == 0 || message.to == self.id) else {
+        let is_heard = |message: &Message<'_>| message.from != self.id && (message.to == 0 || message.to == self.id);
+        let Some(message) = Message::read(bytes).filter(is_heard) else {
             self.dropped += 1;
             return Ok(Vec::new());
         };
         if message.epoch > engine.epoch() {
             return Err(Error::NotLeader);
         }
-        let is_late = message.epoch < engine.epoch();
-        if is_late && !matches!(message.body, Body::Follow { .. } | Body::Request { .. }) {
-            self.dropped += 1;
-            return Ok(Vec::new());
-        }
-        let place = self.place_of(message.from, now_ms);
-        if is_late {
+        let asks = matches!(message.body, Body::Follow { .. } | Body::Next { .. } | Body::Request { .. });
+        if asks && message.epoch < engine.epoch() {
             // Whatever it asked of a leader before, it will ask of this one.
             return Ok(vec![self.message(engine, message.from, Body::Lead)]);
         }
+        let Some(place) = asks.then(|| self.place_of(message.from, now_ms)).flatten() else {
+            self.dropped += 1;
+            return Ok(Vec::new());
+        };
         let is_same = message.incarnation == engine.incarnation();
         let given = match message.body {
             Body::Follow { revision, anew } => self.follow(place, engine, revision, anew || !is_same),
-            Body::Next { transfer, index } => self.next_chunk(place, engine, transfer, index),
+            Body::Next { transfer, index, revision } => self.next_chunk(place, engine, (transfer, index, revision)),
             Body::Request { number, oldest, request } => {
                 self.request(place, engine, number, oldest, request, now_ms);
                 None
             }
-            _ => {
-                self.dropped += 1;
-                None
-            }
+            _ => None,
         };
         let mut outgoing: Vec<Outgoing> = given.into_iter().collect();
         outgoing.append(&mut self.advance(engine));
@@ -129,6 +127,18 @@ impl Leader {
         }
         self.followers = followers;
         outgoing
+    }
+
+    /// What was applied and could not be stored was taken back, by [`Engine::rewind`]: whoever asked for it is told.
+    pub fn taken_back(&mut self, engine: &Engine) {
+        let (kept, text) = (engine.durable_revision(), "the storage is full, and the request was taken back");
+        for followed in &mut self.followers {
+            for answer in followed.answers.iter_mut().filter(|answer| !answer.is_sent && answer.revision > kept) {
+                let outcome = Came::Refused("QUOTA_EXCEEDED".to_owned(), text.to_owned());
+                (answer.revision, answer.outcome) = (kept, outcome);
+                followed.refused = followed.refused.max(answer.number);
+            }
+        }
     }
 
     /// Time has passed: says now and then that there is nothing new, and forgets who is gone.
@@ -158,8 +168,13 @@ impl Leader {
         Outgoing { to, bytes: Message::new(engine.incarnation(), engine.epoch(), self.id, to, body).pack() }
     }
 
-    fn place_of(&mut self, id: u64, now_ms: u64) -> usize {
-        let place = self.followers.iter().position(|followed| followed.id == id).unwrap_or_else(|| {
+    /// None if there are too many already.
+    fn place_of(&mut self, id: u64, now_ms: u64) -> Option<usize> {
+        let known = self.followers.iter().position(|followed| followed.id == id);
+        if known.is_none() {
+            if self.followers.len() >= FOLLOWERS_MAX {
+                return None;
+            }
             self.followers.push(Followed {
                 id,
                 heard_ms: now_ms,
@@ -170,15 +185,19 @@ impl Leader {
                 refused: 0,
                 answers: VecDeque::new(),
             });
-            self.followers.len() - 1
-        });
+        }
+        let place = known.unwrap_or(self.followers.len() - 1);
         self.followers[place].heard_ms = now_ms;
-        place
+        Some(place)
     }
 
     fn follow(&mut self, place: usize, engine: &mut Engine, revision: u64, anew: bool) -> Option<Outgoing> {
         let mut followed = self.followers[place].clone();
         followed.revision = revision;
+        if let Some(given) = followed.transfer.take_if(|given| given.asked != revision) {
+            // It has all of it, or does not need it any more.
+            engine.end_transfer(given.id);
+        }
         let is_ahead = revision > engine.durable_revision();
         let outgoing = match anew || is_ahead || revision + 1 < engine.compact_revision() {
             true => self.begin_transfer(&mut followed, engine),
@@ -204,36 +223,52 @@ impl Leader {
         Some(self.message(engine, followed.id, Body::Changes { bytes: &changes.bytes }))
     }
 
+    /// Everything from its first chunk on; the same one where it was just begun.
     fn begin_transfer(&self, followed: &mut Followed, engine: &mut Engine) -> Option<Outgoing> {
         followed.waits = false;
-        if let Some(given) = followed.transfer.take() {
-            engine.end_transfer(given.id);
+        let is_begun = |given: &Given| given.index == 0 && given.asked == followed.revision;
+        if !followed.transfer.as_ref().is_some_and(is_begun) {
+            if let Some(given) = followed.transfer.take() {
+                engine.end_transfer(given.id);
+            }
+            // A compaction ahead of what is stored is stored soon; the follower asks again.
+            let id = engine.begin_transfer(engine.durable_revision().max(1)).ok()?;
+            let chunk = engine.transfer_chunk(id).ok()??;
+            followed.transfer = Some(Given { id, index: 0, asked: followed.revision, chunk });
         }
-        let durable = engine.durable_revision();
-        // A compaction ahead of what is stored is stored soon; the follower asks again.
-        let id = engine.begin_transfer(durable.max(1)).ok()?;
-        let chunk = engine.transfer_chunk(id).ok()??;
-        let given = followed.transfer.insert(Given { id, index: 0, chunk });
-        let body = Body::Chunk { transfer: given.id.0, index: 0, bytes: &given.chunk };
-        Some(self.message(engine, followed.id, body))
+        followed.transfer.as_ref().map(|given| self.chunk(followed.id, engine, given))
     }
 
-    /// The chunk asked for: the one given last once more, or the one after it.
-    fn next_chunk(&mut self, place: usize, engine: &mut Engine, transfer: u32, index: u32) -> Option<Outgoing> {
-        let mut given = self.followers[place].transfer.take()?;
-        if given.id.0 == transfer && index == given.index + 1 {
-            match engine.transfer_chunk(given.id) {
-                Ok(Some(chunk)) => given = Given { index, chunk, ..given },
-                _ => {
-                    engine.end_transfer(given.id);
-                    return None;
+    fn chunk(&self, to: u64, engine: &Engine, given: &Given) -> Outgoing {
+        let Given { id, index, asked, chunk } = given;
+        self.message(engine, to, Body::Chunk { transfer: id.0, index: *index, asked: *asked, bytes: chunk })
+    }
+
+    /// The chunk asked for: the one given last once more, or the one after it. Who asks for one of another transfer is given
+    /// everything from the beginning.
+    fn next_chunk(
+        &mut self,
+        place: usize,
+        engine: &mut Engine,
+        (transfer, index, revision): (u32, u32, u64),
+    ) -> Option<Outgoing> {
+        let mut followed = self.followers[place].clone();
+        let outgoing = match &mut followed.transfer {
+            Some(given) if given.id.0 == transfer => {
+                if index == given.index + 1 {
+                    given.chunk = engine.transfer_chunk(given.id).ok()??;
+                    given.index = index;
                 }
+                let given = followed.transfer.as_ref().filter(|given| given.index == index);
+                given.map(|given| self.chunk(followed.id, engine, given))
             }
-        }
-        let is_asked = given.id.0 == transfer && index == given.index;
-        let body = Body::Chunk { transfer, index, bytes: &given.chunk };
-        let outgoing = is_asked.then(|| self.message(engine, self.followers[place].id, body));
-        self.followers[place].transfer = Some(given);
+            Some(given) if given.id.0 > transfer && given.index > 0 => None,
+            _ => {
+                followed.revision = revision;
+                self.begin_transfer(&mut followed, engine)
+            }
+        };
+        self.followers[place] = followed;
         outgoing
     }
 

@@ -25,6 +25,8 @@ const RETRY_MS: u64 = 1_000;
 const PROGRESS_MS: u64 = 5_000;
 /// A follower that says nothing for so long is forgotten, and a transfer that it asked for. If it comes back, it asks.
 const GONE_MS: u64 = 30_000;
+/// More are not followed; each costs a chunk of memory, and what it says may be forged.
+const FOLLOWERS_MAX: usize = 256;
 
 /// What came of a request, by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

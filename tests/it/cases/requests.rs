@@ -1,0 +1,165 @@
+//! Requests of other tabs, each applied at most once, whoever leads.
+
+use revkv::{Came, Engine, EngineOptions, Follower, Leader, LeaseId, Once, Outgoing, Put, Request};
+
+use super::script::{Store, code, compare_with_reopened};
+
+fn put<'a>(key: &'a str, value: &'a str) -> Request<'a> {
+    Request::Put(Put { key: key.as_bytes(), value: value.as_bytes(), ..Put::default() })
+}
+
+fn once(store: &mut Store, client: u64, number: u64, request: Request<'_>) -> String {
+    let outcome = store.engine.apply_once(client, number, request, store.now_ms);
+    store.engine.check();
+    match outcome {
+        Ok(Once::Now(_)) => format!("now {}", store.engine.revision()),
+        Ok(Once::Before { revision }) => format!("before {revision}"),
+        Ok(other) => format!("{other:?}"),
+        Err(error) => error.code().to_owned(),
+    }
+}
+
+/// That a request was applied is stored with what it wrote: no crash comes between.
+#[test]
+fn no_crash_comes_between_a_request_and_its_number() {
+    let mut store = Store::new();
+    assert_eq!(once(&mut store, 7, 1, put("a", "1")), "now 2");
+    assert_eq!(once(&mut store, 7, 1, put("a", "1")), "before 2");
+    store.flush();
+    assert_eq!(once(&mut store, 7, 2, put("a", "2")), "now 3");
+    store.crash();
+    assert_eq!((store.engine.last_request(7), store.state(0).as_str()), (1, "a=1"), "neither of the second is stored");
+    assert_eq!(once(&mut store, 7, 1, put("a", "1")), "before 2");
+    assert_eq!(once(&mut store, 7, 2, put("a", "2")), "now 3");
+    store.reopen();
+    assert_eq!(once(&mut store, 7, 2, put("a", "2")), "before 3");
+    assert_eq!(once(&mut store, 8, 2, put("b", "1")), "now 4", "another client has its own numbers");
+    compare_with_reopened(&store);
+}
+
+/// A refusal is not stored; that a later request was applied says that there was one.
+#[test]
+fn what_was_refused_is_not_applied_later() {
+    let mut store = Store::new();
+    let leased = Request::Put(Put { key: b"a", lease: LeaseId(5), ..Put::default() });
+    assert_eq!(once(&mut store, 7, 1, leased.clone()), "LEASE_NOT_FOUND");
+    assert_eq!(once(&mut store, 7, 2, put("b", "1")), "now 2");
+    store.grant(5, 60).expect("granted");
+    store.reopen();
+    assert_eq!(once(&mut store, 7, 1, leased), "Refused");
+    assert_eq!(store.state(0), "b=1");
+}
+
+#[test]
+fn numbers_are_kept_when_notes_are_written_anew_and_end_with_the_content() {
+    let mut store = Store::new();
+    for number in 1..=200 {
+        once(&mut store, 7, number, put("a", &number.to_string()));
+        store.flush();
+    }
+    // More notes than are written one after the other for ever.
+    for client in 100..500 {
+        once(&mut store, client, 1, put("b", "1"));
+        store.flush();
+    }
+    once(&mut store, 7, 201, put("a", "201"));
+    store.settle();
+    store.reopen();
+    let outcomes = [201, 200, 138, 137].map(|number| once(&mut store, 7, number, put("a", "again")));
+    assert_eq!(outcomes[0], "before 602");
+    assert_eq!(store.engine.revision(), 602, "{outcomes:?}");
+    let backup = store.engine.backup(0, true).expect("now");
+    assert_eq!(code(store.engine.restore(&backup, [9; 16])), "ok");
+    assert_eq!(once(&mut store, 7, 201, put("a", "of another life")), "now 603");
+}
+
+/// A put as the package packs it: the variant, the fields, integers of fixed width.
+fn packed(key: &str, value: &str) -> Vec<u8> {
+    let bytes = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
+    [&0_u32.to_le_bytes()[..], &bytes(key), &bytes(value), &[0; 8], &[0; 3]].concat()
+}
+
+/// A leader and a follower between whom nothing is lost.
+struct Pair {
+    store: Store,
+    leader: Leader,
+    replica: Engine,
+    follower: Follower,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let mut store = Store::with_puts_of("a", 2);
+        store.flush();
+        let (leader, told) = Leader::new(1, &store.engine);
+        let mut replica = Engine::new(EngineOptions::default());
+        replica.start().expect("nothing is stored");
+        let mut pair = Self { store, leader, replica, follower: Follower::new(2, 1) };
+        pair.carry(told);
+        pair
+    }
+
+    /// Carries messages until there are no more.
+    fn carry(&mut self, mut outgoing: Vec<Outgoing>) {
+        while let Some(Outgoing { to, bytes }) = outgoing.pop() {
+            outgoing.extend(match to {
+                1 => self.leader.handle(&mut self.store.engine, &bytes, 0).expect("it leads"),
+                _ => self.follower.handle(&mut self.replica, &bytes, 0),
+            });
+        }
+        self.replica.check();
+    }
+
+    fn submit(&mut self, key: &str, value: &str) -> u64 {
+        let (number, outgoing) = self.follower.submit(&self.replica, &packed(key, value)).expect("there is room");
+        self.carry(outgoing);
+        number
+    }
+
+    fn stored(&mut self) {
+        self.store.flush();
+        let outgoing = self.leader.advance(&self.store.engine);
+        self.carry(outgoing);
+    }
+}
+
+#[test]
+fn a_follower_hears_of_what_is_stored() {
+    let mut pair = Pair::new();
+    assert!(pair.follower.is_in_sync());
+    assert_eq!(pair.replica.hash(0), pair.store.engine.hash(0));
+    let number = pair.submit("b", "1");
+    assert_eq!((pair.replica.revision(), pair.store.engine.revision(), pair.follower.take_done()), (3, 4, vec![]));
+    pair.stored();
+    let done = pair.follower.take_done();
+    assert!(matches!(&done[..], [(done, Came::Applied(_))] if *done == number), "{done:?}");
+    assert_eq!((pair.replica.revision(), pair.follower.is_in_sync()), (4, true));
+    // What cannot be read is refused, and asks for nothing more.
+    let (_, outgoing) = pair.follower.submit(&pair.replica, b"no request").expect("there is room");
+    pair.carry(outgoing);
+    let done = pair.follower.take_done();
+    assert!(matches!(&done[..], [(_, Came::Refused(code, _))] if code == "INVALID_ARGUMENT"), "{done:?}");
+}
+
+/// The medium is full: what it refused is taken back, and so is the answer.
+#[test]
+fn a_follower_hears_of_what_was_taken_back() {
+    let mut pair = Pair::new();
+    let number = pair.submit("b", "refused");
+    drop(pair.store.engine.take_ready().expect("a put"));
+    let found = super::script::recover(&pair.store.blobs, 64 << 10).expect("what was written");
+    pair.store.engine.rewind(found).expect("nobody else has written");
+    pair.leader.taken_back(&pair.store.engine);
+    pair.stored();
+    let done = pair.follower.take_done();
+    assert!(
+        matches!(&done[..], [(done, Came::Refused(code, _))] if *done == number && code == "QUOTA_EXCEEDED"),
+        "{done:?}"
+    );
+    let number = pair.submit("b", "accepted");
+    pair.stored();
+    let done = pair.follower.take_done();
+    assert!(matches!(&done[..], [(done, Came::Applied(_))] if *done == number), "{done:?}");
+    assert_eq!(pair.replica.hash(0), pair.store.engine.hash(0));
+    assert_eq!(pair.store.state(0), "a=2 b=accepted");
+}
