@@ -4,8 +4,8 @@ import type { StorageAdapter } from 'revkv'
 import { bytes, json, open, type Store } from 'revkv'
 import type { Database, Durability, Entry, Form, Medium, Peer, Place, Value, Visit } from '../peer.js'
 
-/** As many puts as a transaction takes. */
-const batchMax = 128
+/** What is loaded comes in portions, as it does where it is read from somewhere: each is a revision. */
+const batchMax = 1000
 
 export const revkvMemory = revkv('memory', ['page', 'node'], async () => undefined)
 
@@ -59,7 +59,7 @@ class RevkvDatabase implements Database {
     const writes: Promise<unknown>[] = []
     for (let first = 0; first < entries.length; first += batchMax) {
       const batch = entries.slice(first, first + batchMax)
-      writes.push(this.#store.txn({ then: batch.map(({ key, value }) => ({ put: [key, value] })) }))
+      writes.push(this.#store.putMany(batch.map(({ key, value }) => [key, value] as const)))
     }
     await Promise.all(writes)
   }
