@@ -240,7 +240,7 @@ impl Restore for Restoring<'_> {
     }
 
     fn record(&mut self, record: &Record<'_>) -> Result<(), &'static str> {
-        self.store.restore(record, if self.salvages { u64::MAX } else { self.compacted })
+        self.store.restore(record, self.compacted)
     }
 
     fn end(&mut self, revision: u64) -> Result<(), &'static str> {
@@ -267,6 +267,11 @@ mod tests {
         bytes
     }
 
+    fn piece(sequence: u64, is_notes: bool, to: Revision) -> Piece<'static> {
+        let heads = [1, 1];
+        Piece { sequence, epoch: 1, is_notes, first: 1, last: 1, to, heads, part: 0, parts: 1, payload: &[] }
+    }
+
     /// A journal of these records and notes with right checksums, which reach to these revisions, read back.
     fn recovered(
         records: &[Record<'_>],
@@ -276,20 +281,12 @@ mod tests {
     ) -> Result<Engine, Error> {
         let records_to = Revision { main: through, sub: u32::MAX };
         let (records, notes) = (packed(records), packed(notes));
-        let piece = |sequence, is_notes, to, payload| Piece {
-            sequence,
-            epoch: 1,
-            is_notes,
-            first: 1,
-            last: 1,
-            to,
-            heads: [1, 1],
-            part: 0,
-            parts: 1,
-            payload,
-        };
+        let pieces = [
+            Piece { payload: &records, ..piece(1, false, records_to) },
+            Piece { payload: &notes, ..piece(2, true, notes_to) },
+        ];
         let mut engine = Engine::new(EngineOptions { blob_bytes_max: 1024, ..EngineOptions::default() });
-        for blob in seal(&[piece(1, false, records_to, &records), piece(2, true, notes_to, &notes)]) {
+        for blob in seal(&pieces) {
             engine.recover(&blob.id, &blob.bytes)?;
         }
         engine.start().map(|()| engine)
@@ -329,6 +326,31 @@ mod tests {
             );
             assert_eq!(code, expected, "{name}");
         }
+    }
+
+    /// The store would have had records above its revision, and the next write one below them.
+    #[test]
+    fn what_lies_behind_its_piece_is_not_salvaged() {
+        let records_to = Revision { main: 2, sub: u32::MAX };
+        let records = packed(&[put(2, b"a"), put(3, b"b")]);
+        let piece = Piece { payload: &records, heads: [1, 0], ..piece(1, false, records_to) };
+        let mut engine = Engine::new(EngineOptions::default());
+        for blob in seal(&[piece]) {
+            engine.recover(&blob.id, &blob.bytes).expect("it is sealed");
+        }
+        let losses = engine.salvage();
+        engine.check();
+        assert_eq!((engine.revision(), losses.len()), (2, 1), "{losses:?}");
+        assert!(engine.get(b"a", 0).is_ok_and(|kv| kv.is_some()));
+    }
+
+    #[test]
+    fn a_part_without_end_is_damage() {
+        let last = Piece { part: u32::MAX, ..piece(1, true, Revision::first_of(2)) };
+        let blob = &seal(&[last])[0];
+        let mut engine = Engine::new(EngineOptions::default());
+        assert_eq!(engine.receive_chunk(&blob.bytes), Ok(None));
+        assert_eq!(engine.restore(&blob.bytes, [9; 16]).map_err(|error| error.code()), Err("CORRUPT"));
     }
 
     /// Found by fuzzing: such a journal opened, and what was written next went back behind its notes.
