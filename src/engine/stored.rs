@@ -44,6 +44,7 @@ impl Engine {
         self.requests = restoring.requests;
         attach(&self.store, &mut self.lessor);
         self.set_durable(self.store.current(), self.store.compacted());
+        self.options.incarnation = recovered.incarnation.unwrap_or(incarnation);
         self.journal = (blob_bytes_max > 0).then(|| Journal::new(recovered, incarnation, blob_bytes_max));
         Ok(())
     }
@@ -108,11 +109,13 @@ impl Engine {
         let (mut store, mut lessor) = (Store::new(self.options.limits), Lessor::default());
         restore_backup(backup, &mut Restoring::new(&mut store, &mut lessor))?;
         attach(&store, &mut lessor);
+        self.given = self.given.max(self.store.current());
         (self.store, self.lessor) = (store, lessor);
         self.transfers.clear();
         self.requests = Requests::default();
         self.watchers.end_all();
-        self.set_durable(0, 0);
+        self.is_doubtful = false;
+        self.set_durable(NOTHING, 0);
         self.renew(incarnation);
         Ok(())
     }
@@ -134,24 +137,34 @@ impl Engine {
 
     /// Goes back to what is stored, after the medium refused what was committed since: `found` is an engine that has
     /// recovered it anew, was started, and has taken nothing. The revision does not go back, so that none names two
-    /// contents; snapshots are released, and watches that were told of what is gone end with `RESTORED`.
+    /// contents; snapshots are released, and watches that were told of what is gone end with `RESTORED`: all of them if the
+    /// medium holds another life of the store, which was to be replaced.
     ///
     /// # Errors
     /// `NOT_LEADER` if another store has written since.
     pub fn rewind(&mut self, found: Self) -> Result<(), Error> {
         let (Some(journal), Some(theirs)) = (&self.journal, &found.journal) else { return Ok(()) };
-        if !journal.has_written(&theirs.stored()) {
+        let stored = theirs.stored();
+        if !journal.has_written(&stored) {
             return Err(Error::NotLeader);
         }
-        let (revision, kept) = (self.store.current(), found.store.current());
+        let life = self.incarnation();
+        let (revision, kept) = (self.store.current().max(self.given), found.store.current());
         (self.store, self.lessor, self.journal) = (found.store, found.lessor, found.journal);
+        if stored.incarnation.is_none() {
+            self.renew(life);
+        }
         if let Some(journal) = &mut self.journal {
             journal.spare();
         }
         self.requests = found.requests;
         self.transfers.clear();
         self.skip_to(revision);
-        self.watchers.rewind(kept, kept);
+        if self.incarnation() == life {
+            self.watchers.rewind(kept, kept);
+        } else {
+            self.watchers.end_all();
+        }
         self.set_durable(kept, self.store.compacted());
         Ok(())
     }
@@ -179,12 +192,17 @@ impl Engine {
     pub fn persisted(&mut self, through: u64) {
         self.durable = self.durable.max(through);
         self.durable_compacted = self.taken_compacted;
+        self.given = 0;
     }
 
     pub(super) fn set_durable(&mut self, revision: u64, compacted: u64) {
         (self.durable, self.durable_compacted) = (revision, compacted);
     }
 }
+
+/// As far as what nothing is stored of is durable: no revision up to this one holds anything. (0 would say "all" to those
+/// who ask for events or changes up to the durable revision.)
+pub(super) const NOTHING: u64 = 1;
 
 /// Begins to follow a store that was read: attaches each of its keys to its lease.
 pub(super) fn attach(store: &Store, lessor: &mut Lessor) {

@@ -1,7 +1,7 @@
 //! The engine as it gives another one everything, and takes it.
 
 use super::Engine;
-use super::stored::{Restoring, attach};
+use super::stored::{NOTHING, Restoring, attach};
 use crate::error::Error;
 use crate::journal::Transfer;
 use crate::lease::Lessor;
@@ -85,7 +85,7 @@ impl Engine {
         let newest = store.current();
         let incarnation = incarnation.unwrap_or_default();
         self.replace(store, lessor, incarnation);
-        self.set_durable(0, 0);
+        self.set_durable(NOTHING, 0);
         self.renew(incarnation);
         Ok(Some(newest))
     }
