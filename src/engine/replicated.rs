@@ -190,11 +190,16 @@ impl Engine {
         let ChangeSetHeader { from, to, compact_revision, previous, .. } = changes.header;
         let own = self.checksum_upto(from, compact_revision);
         let differs = previous != 0 && own.is_some_and(|own| own != previous);
-        let differs = differs.then_some(from);
+        let differs = (differs || !self.is_comparable(0)).then_some(from);
         match differs.or_else(|| self.store.differs(&mut changes.records(0), from, to)) {
             None => Ok(()),
             Some(revision) => Err(Error::Diverged { revision, what: "the revision has other content here" }),
         }
+    }
+
+    /// Whether nothing is in doubt of which a compaction, here or at this revision, may have taken something away.
+    pub(super) fn is_comparable(&self, compacted: u64) -> bool {
+        !self.is_doubtful || self.store.compacted().max(compacted) <= self.durable + 1
     }
 
     /// Leases come before the records that name them, and go after those that delete their keys.
