@@ -195,7 +195,8 @@ impl Watchers {
 
     /// Ends every watch, as each is told when it next takes: the content is another.
     pub fn end_all(&mut self) {
-        self.ended.extend(self.watchers.drain(..).map(|watcher| watcher.id));
+        let ended = self.ended.drain(..).chain(self.watchers.drain(..).map(|watcher| watcher.id));
+        self.ended = sorted(ended.collect(), &|a, b| a.cmp(b));
         (self.ranges, self.gone, self.due) = (tree([].iter()), 0, self.ended.clone());
         self.apart.clear();
     }

@@ -162,6 +162,8 @@ pub struct Engine {
     /// The compact revision of the batch that was taken last, and of the one that was confirmed.
     taken_compacted: u64,
     durable_compacted: u64,
+    /// The newest revision that a life of the store gave which is replaced, but stored still.
+    given: u64,
     /// Which requests of other tabs were applied.
     requests: Requests,
     /// Snapshots that are being given, and the number of all that ever were.
@@ -186,6 +188,7 @@ impl Engine {
             is_doubtful: false,
             taken_compacted: 0,
             durable_compacted: 0,
+            given: 0,
             requests: Requests::default(),
             transfers: Vec::new(),
             transferred: 0,

@@ -4,6 +4,7 @@ use super::{Engine, Request, Response};
 use crate::error::Error;
 use crate::journal::Note;
 use crate::lease::{self, LeaseChanges};
+use crate::mvcc::REVISION_MAX;
 use crate::replica::{self, Applied, ChangeSet, ChangeSetHeader, Known, LeaseChange, OpenedChanges, Payload};
 
 /// A change set ends with the transaction that brings its records to this. One alone may be larger: a few times this
@@ -154,9 +155,13 @@ impl Engine {
     /// answered, and has no more than [`REQUESTS_MAX`](crate::REQUESTS_MAX) unanswered.
     ///
     /// # Errors
-    /// The request's. It has changed nothing then, and nothing is noted.
+    /// The request's, and `INVALID_ARGUMENT` for a number above 2^53, of which nobody could take note. It has changed nothing
+    /// then, and nothing is noted.
     pub fn apply_once(&mut self, client: u64, number: u64, request: Request<'_>, now_ms: u64) -> Result<Once, Error> {
         match self.requests.known(client, number) {
+            Known::New if number > REVISION_MAX => {
+                return Err(Error::InvalidArgument("a request has a number larger than there are"));
+            }
             Known::New => {}
             Known::Applied { revision } => return Ok(Once::Before { revision }),
             Known::Refused => return Ok(Once::Refused),
@@ -190,11 +195,16 @@ impl Engine {
         let ChangeSetHeader { from, to, compact_revision, previous, .. } = changes.header;
         let own = self.checksum_upto(from, compact_revision);
         let differs = previous != 0 && own.is_some_and(|own| own != previous);
-        let differs = differs.then_some(from);
+        let differs = (differs || !self.is_comparable(0)).then_some(from);
         match differs.or_else(|| self.store.differs(&mut changes.records(0), from, to)) {
             None => Ok(()),
             Some(revision) => Err(Error::Diverged { revision, what: "the revision has other content here" }),
         }
+    }
+
+    /// Whether nothing is in doubt of which a compaction, here or at this revision, may have taken something away.
+    pub(super) fn is_comparable(&self, compacted: u64) -> bool {
+        !self.is_doubtful || self.store.compacted().max(compacted) <= self.durable + 1
     }
 
     /// Leases come before the records that name them, and go after those that delete their keys.

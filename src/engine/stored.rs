@@ -44,6 +44,7 @@ impl Engine {
         self.requests = restoring.requests;
         attach(&self.store, &mut self.lessor);
         self.set_durable(self.store.current(), self.store.compacted());
+        self.options.incarnation = recovered.incarnation.unwrap_or(incarnation);
         self.journal = (blob_bytes_max > 0).then(|| Journal::new(recovered, incarnation, blob_bytes_max));
         Ok(())
     }
@@ -108,11 +109,13 @@ impl Engine {
         let (mut store, mut lessor) = (Store::new(self.options.limits), Lessor::default());
         restore_backup(backup, &mut Restoring::new(&mut store, &mut lessor))?;
         attach(&store, &mut lessor);
+        self.given = self.given.max(self.store.current());
         (self.store, self.lessor) = (store, lessor);
         self.transfers.clear();
         self.requests = Requests::default();
         self.watchers.end_all();
-        self.set_durable(0, 0);
+        self.is_doubtful = false;
+        self.set_durable(NOTHING, 0);
         self.renew(incarnation);
         Ok(())
     }
@@ -134,24 +137,34 @@ impl Engine {
 
     /// Goes back to what is stored, after the medium refused what was committed since: `found` is an engine that has
     /// recovered it anew, was started, and has taken nothing. The revision does not go back, so that none names two
-    /// contents; snapshots are released, and watches that were told of what is gone end with `RESTORED`.
+    /// contents; snapshots are released, and watches that were told of what is gone end with `RESTORED`: all of them if the
+    /// medium holds another life of the store, which was to be replaced.
     ///
     /// # Errors
     /// `NOT_LEADER` if another store has written since.
     pub fn rewind(&mut self, found: Self) -> Result<(), Error> {
         let (Some(journal), Some(theirs)) = (&self.journal, &found.journal) else { return Ok(()) };
-        if !journal.has_written(&theirs.stored()) {
+        let stored = theirs.stored();
+        if !journal.has_written(&stored) {
             return Err(Error::NotLeader);
         }
-        let (revision, kept) = (self.store.current(), found.store.current());
+        let life = self.incarnation();
+        let (revision, kept) = (self.store.current().max(self.given), found.store.current());
         (self.store, self.lessor, self.journal) = (found.store, found.lessor, found.journal);
+        if stored.incarnation.is_none() {
+            self.renew(life);
+        }
         if let Some(journal) = &mut self.journal {
             journal.spare();
         }
         self.requests = found.requests;
         self.transfers.clear();
         self.skip_to(revision);
-        self.watchers.rewind(kept, kept);
+        if self.incarnation() == life {
+            self.watchers.rewind(kept, kept);
+        } else {
+            self.watchers.end_all();
+        }
         self.set_durable(kept, self.store.compacted());
         Ok(())
     }
@@ -179,12 +192,17 @@ impl Engine {
     pub fn persisted(&mut self, through: u64) {
         self.durable = self.durable.max(through);
         self.durable_compacted = self.taken_compacted;
+        self.given = 0;
     }
 
     pub(super) fn set_durable(&mut self, revision: u64, compacted: u64) {
         (self.durable, self.durable_compacted) = (revision, compacted);
     }
 }
+
+/// As far as what nothing is stored of is durable: no revision up to this one holds anything. (0 would say "all" to those
+/// who ask for events or changes up to the durable revision.)
+pub(super) const NOTHING: u64 = 1;
 
 /// Begins to follow a store that was read: attaches each of its keys to its lease.
 pub(super) fn attach(store: &Store, lessor: &mut Lessor) {
@@ -240,7 +258,7 @@ impl Restore for Restoring<'_> {
     }
 
     fn record(&mut self, record: &Record<'_>) -> Result<(), &'static str> {
-        self.store.restore(record, if self.salvages { u64::MAX } else { self.compacted })
+        self.store.restore(record, self.compacted)
     }
 
     fn end(&mut self, revision: u64) -> Result<(), &'static str> {
@@ -267,6 +285,11 @@ mod tests {
         bytes
     }
 
+    fn piece(sequence: u64, is_notes: bool, to: Revision) -> Piece<'static> {
+        let heads = [1, 1];
+        Piece { sequence, epoch: 1, is_notes, first: 1, last: 1, to, heads, part: 0, parts: 1, payload: &[] }
+    }
+
     /// A journal of these records and notes with right checksums, which reach to these revisions, read back.
     fn recovered(
         records: &[Record<'_>],
@@ -276,20 +299,12 @@ mod tests {
     ) -> Result<Engine, Error> {
         let records_to = Revision { main: through, sub: u32::MAX };
         let (records, notes) = (packed(records), packed(notes));
-        let piece = |sequence, is_notes, to, payload| Piece {
-            sequence,
-            epoch: 1,
-            is_notes,
-            first: 1,
-            last: 1,
-            to,
-            heads: [1, 1],
-            part: 0,
-            parts: 1,
-            payload,
-        };
+        let pieces = [
+            Piece { payload: &records, ..piece(1, false, records_to) },
+            Piece { payload: &notes, ..piece(2, true, notes_to) },
+        ];
         let mut engine = Engine::new(EngineOptions { blob_bytes_max: 1024, ..EngineOptions::default() });
-        for blob in seal(&[piece(1, false, records_to, &records), piece(2, true, notes_to, &notes)]) {
+        for blob in seal(&pieces) {
             engine.recover(&blob.id, &blob.bytes)?;
         }
         engine.start().map(|()| engine)
@@ -329,6 +344,31 @@ mod tests {
             );
             assert_eq!(code, expected, "{name}");
         }
+    }
+
+    /// The store would have had records above its revision, and the next write one below them.
+    #[test]
+    fn what_lies_behind_its_piece_is_not_salvaged() {
+        let records_to = Revision { main: 2, sub: u32::MAX };
+        let records = packed(&[put(2, b"a"), put(3, b"b")]);
+        let piece = Piece { payload: &records, heads: [1, 0], ..piece(1, false, records_to) };
+        let mut engine = Engine::new(EngineOptions::default());
+        for blob in seal(&[piece]) {
+            engine.recover(&blob.id, &blob.bytes).expect("it is sealed");
+        }
+        let losses = engine.salvage();
+        engine.check();
+        assert_eq!((engine.revision(), losses.len()), (2, 1), "{losses:?}");
+        assert!(engine.get(b"a", 0).is_ok_and(|kv| kv.is_some()));
+    }
+
+    #[test]
+    fn a_part_without_end_is_damage() {
+        let last = Piece { part: u32::MAX, ..piece(1, true, Revision::first_of(2)) };
+        let blob = &seal(&[last])[0];
+        let mut engine = Engine::new(EngineOptions::default());
+        assert_eq!(engine.receive_chunk(&blob.bytes), Ok(None));
+        assert_eq!(engine.restore(&blob.bytes, [9; 16]).map_err(|error| error.code()), Err("CORRUPT"));
     }
 
     /// Found by fuzzing: such a journal opened, and what was written next went back behind its notes.

@@ -1,7 +1,7 @@
 //! The engine as it gives another one everything, and takes it.
 
 use super::Engine;
-use super::stored::{Restoring, attach};
+use super::stored::{NOTHING, Restoring, attach};
 use crate::error::Error;
 use crate::journal::Transfer;
 use crate::lease::Lessor;
@@ -85,7 +85,7 @@ impl Engine {
         let newest = store.current();
         let incarnation = incarnation.unwrap_or_default();
         self.replace(store, lessor, incarnation);
-        self.set_durable(0, 0);
+        self.set_durable(NOTHING, 0);
         self.renew(incarnation);
         Ok(Some(newest))
     }
@@ -103,7 +103,7 @@ impl Engine {
     /// Leads no more: another tab writes to the storage, or is to. What is not stored is still here, and does not count as
     /// durable, until the next leader has told the same or something else.
     pub fn resign(&mut self) {
-        self.is_doubtful = self.journal.is_some();
+        self.is_doubtful |= self.journal.is_some();
         self.options.incarnation = self.incarnation();
         self.options.blob_bytes_max = 0;
         self.journal = None;
@@ -115,7 +115,10 @@ impl Engine {
     /// Puts another content in the place of this one.
     fn replace(&mut self, mut store: Store, lessor: Lessor, incarnation: [u8; 16]) {
         let kept = match () {
-            () if incarnation == self.incarnation() => self.store.common(&store),
+            () if incarnation == self.incarnation() => {
+                let common = self.store.common(&store);
+                if self.is_comparable(store.compacted()) { common } else { common.min(self.durable) }
+            }
             // Nothing was told of what is not there.
             () if self.is_untouched() => u64::MAX,
             () => 0,

@@ -146,11 +146,12 @@ impl Journal {
         found.incarnation.is_none_or(is_own) && found.epoch <= self.epoch
     }
 
-    /// What is stored once everything taken is written.
+    /// What is stored once everything taken is written. It has a name if there is anything.
     pub fn stored(&self) -> Recovered {
         let (records, notes) = (self.records.clone(), self.notes.clone());
         let epoch = if self.claimed { self.epoch } else { self.epoch - 1 };
-        Recovered { incarnation: Some(self.incarnation), epoch, sequence: self.sequence, records, notes }
+        let incarnation = (self.sequence > 0).then_some(self.incarnation);
+        Recovered { incarnation, epoch, sequence: self.sequence, records, notes }
     }
 
     pub fn incarnation(&self) -> [u8; 16] {

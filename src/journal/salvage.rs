@@ -45,12 +45,16 @@ impl Recovery {
         let mut end = 0;
         for whole in islands(records, newest.heads[0], through, &mut losses) {
             let sequence = whole.piece.blobs.start;
-            end = whole.piece.to.main;
+            let piece_to = whole.piece.to;
+            end = piece_to.main;
             let each = note::unpack_each(&whole.payload, |record: Record<'_>, _| {
                 let revision = record.revision;
-                if dead.binary_search(&revision).is_err()
-                    && let Err(what) = to.record(&record)
-                {
+                let told = match () {
+                    () if revision > piece_to => Err("a record is not of this piece"),
+                    () if dead.binary_search(&revision).is_ok() => Ok(()),
+                    () => to.record(&record),
+                };
+                if let Err(what) = told {
                     losses.add(sequence, what, revision.main, revision.main);
                 }
                 Ok(())

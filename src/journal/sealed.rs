@@ -54,7 +54,7 @@ pub fn seal(pieces: &[Piece<'_>]) -> Vec<Blob> {
         };
         let (bytes, checksum) = header.seal(payload);
         others = others.wrapping_add(checksum);
-        if part + 1 >= parts {
+        if part.saturating_add(1) >= parts {
             chains[usize::from(is_notes)] = checksum;
         }
         Blob { id: blob_id(sequence), bytes }

@@ -95,7 +95,7 @@ impl Incoming {
         let mut is_last = false;
         let mut is_first = true;
         while !chunk.is_empty() || is_first {
-            let (opened, rest) = Header::open_prefix("of a snapshot", chunk)?;
+            let (opened, rest) = Header::open_prefix(&blob_id(self.count + 1), chunk)?;
             let Header { sequence, stream, part, parts, .. } = opened.header;
             if is_first && sequence == 1 {
                 *self = Self::default();
@@ -104,7 +104,7 @@ impl Incoming {
             let id = blob_id(self.count + 1);
             self.recovery.push(&id, &chunk[..chunk.len() - rest.len()])?;
             self.count += 1;
-            is_last = stream == Stream::Notes && part + 1 == parts;
+            is_last = stream == Stream::Notes && part.checked_add(1) == Some(parts);
             chunk = rest;
         }
         Ok(is_last)

@@ -38,9 +38,11 @@ impl Store {
         Ok(())
     }
 
-    /// Begins (again) to remove what neither a read above the compact revision nor a snapshot needs.
+    /// Begins to remove what neither a read above the compact revision nor a snapshot needs. A removal that is under way
+    /// goes on first, by what is needed now, and then all is looked at again: so one ends, however often this is asked for.
     pub(super) fn begin_removal(&mut self) {
-        self.compaction = Some(Compaction::Index(None));
+        self.removes_again = self.compaction.is_some();
+        self.compaction.get_or_insert(Compaction::Index(None));
     }
 
     /// Takes one step of the removal. `true`: there is more to do.
@@ -52,7 +54,10 @@ impl Store {
                 let cursor = self.index.compact(cursor.as_ref(), KEYS_PER_STEP, compacted, &self.pins);
                 Some(cursor.map_or(Compaction::Tree(Revision::first_of(0)), |cursor| Compaction::Index(Some(cursor))))
             }
-            Some(Compaction::Tree(from)) => self.thin_leaves(from).map(Compaction::Tree),
+            Some(Compaction::Tree(from)) => {
+                let further = self.thin_leaves(from).map(Compaction::Tree);
+                further.or_else(|| std::mem::take(&mut self.removes_again).then_some(Compaction::Index(None)))
+            }
         };
         self.compaction.is_some()
     }
@@ -174,5 +179,28 @@ mod tests {
         assert!(steps > 8, "{steps} steps");
         assert_eq!(store.records_from(0).count(), 2_000);
         assert_eq!(store.current(), current);
+    }
+
+    /// Each compaction began the removal anew, so that none ended where they came often enough.
+    #[test]
+    fn compactions_one_after_another_remove_what_they_forget() {
+        let mut store = Store::default();
+        for key in 0..2_000_u32 {
+            put(&mut store, &key.to_be_bytes(), b"first");
+        }
+        for round in 0..100 {
+            for key in 0..20_u32 {
+                put(&mut store, &key.to_be_bytes(), b"again");
+            }
+            let current = store.current();
+            store.compact(current).expect("not compacted before");
+            for _ in 0..2 {
+                store.compact_step();
+            }
+            assert!(store.size().revisions < 2_500, "{} are left after {round} rounds", store.size().revisions);
+        }
+        while store.compact_step() {}
+        store.check();
+        assert_eq!((store.size().revisions, store.is_removed()), (2_000, true));
     }
 }

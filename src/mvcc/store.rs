@@ -33,6 +33,8 @@ pub(crate) struct Store {
     /// 0: never compacted.
     pub(super) compacted: u64,
     pub(super) compaction: Option<Compaction>,
+    /// What the removal under way has passed may be removable since.
+    pub(super) removes_again: bool,
     /// The revisions of the snapshots held, ascending, one entry each.
     pub(super) pins: Vec<u64>,
     pub(super) limits: Limits,
@@ -55,6 +57,7 @@ impl Store {
             current: 1,
             compacted: 0,
             compaction: None,
+            removes_again: false,
             pins: Vec::new(),
             limits,
             forgotten: Vec::new(),

@@ -1,6 +1,6 @@
 //! A store as bytes that another can be made of, and a medium that is written anew after a failure.
 
-use revkv::{Engine, EngineOptions, KeyRange, TransferId};
+use revkv::{Engine, EngineOptions, Error, KeyRange, TransferId};
 
 use super::script::{Store, code, compare_with_reopened, delete, key, put};
 
@@ -37,7 +37,7 @@ fn a_backup_with_history_is_the_same_store() {
         assert_eq!((after.hash(revision), after.state(revision)), (before.hash(revision), before.state(revision)));
     }
     assert_eq!((after.readable(3), after.keys_of(7)), ("COMPACTED", vec!["b".to_owned()]));
-    assert_eq!(after.engine.durable_revision(), 0, "nothing of it is stored");
+    assert_eq!(after.engine.durable_revision(), 1, "nothing of it is stored");
     after.flush();
     compare_with_reopened(&after);
     assert_eq!(after.engine.backup(0, true).expect("now").len(), backup.len());
@@ -242,4 +242,87 @@ fn a_backup_is_as_it_was_cut_whatever_happens_while_it_is_read() {
         assert!(!history || store.engine.stats().revisions < changes, "then it is removed");
         assert_eq!(code(store.engine.transfer_chunk(transfer)), "RESTORED", "it has ended");
     }
+}
+
+/// Zero says "all" to those who take events or changes, so that nothing of a restored content would have been held back.
+#[test]
+fn nothing_of_a_restored_content_counts_as_stored() {
+    let mut after = restored(&store().engine.backup(0, true).expect("now"));
+    let watch = after.watch(KeyRange::ALL, 4);
+    let durable = after.engine.durable_revision();
+    assert_eq!(after.engine.take_events(watch, durable, 100).expect("readable").batches, []);
+    assert_eq!(after.engine.changes(4, durable, 0).map(|changes| changes.to), Ok(4));
+    after.flush();
+    let durable = after.engine.durable_revision();
+    assert_eq!(after.engine.take_events(watch, durable, 100).expect("readable").batches.len(), 4);
+}
+
+/// The medium is full when a backup is to replace what it holds: the content goes back to another life of the store. What
+/// that one had given before, stored or not, is given to nothing else, and nobody goes on from the other content.
+#[test]
+fn a_restore_that_a_full_medium_refused_is_taken_back() {
+    let backup = Store::with_puts_of("a", 3).engine.backup(0, true).expect("now");
+    let mut store = store();
+    let life = store.engine.incarnation();
+    store.put("a", "told and not stored");
+    store.put("a", "told too");
+    assert_eq!(store.engine.revision(), 9);
+    store.engine.restore(&backup, OTHER_LIFE).expect("a whole backup");
+    let of_the_backup = store.watch(KeyRange::ALL, 0);
+    drop(store.engine.take_ready().expect("another life"));
+    let found = reopened(&store);
+    store.engine.rewind(found).expect("nobody else has written");
+    store.engine.check();
+    assert_eq!((store.engine.incarnation(), store.state(0)), (life, store.state(7)));
+    assert_eq!(code(store.engine.take_events(of_the_backup, 0, 100)), "RESTORED");
+    assert_eq!(store.put("a", "accepted"), 10);
+    store.flush();
+    compare_with_reopened(&store);
+}
+
+/// Nothing was ever written, because the first batch failed: what was found has no name yet but the one it was given.
+#[test]
+fn a_first_batch_that_fails_is_no_other_writer() {
+    for is_full in [false, true] {
+        let mut store = Store::new();
+        store.put("a", "1");
+        let life = store.engine.incarnation();
+        drop(store.engine.take_ready().expect("a put"));
+        let options = EngineOptions { incarnation: [3; 16], blob_bytes_max: 64 << 10, ..EngineOptions::default() };
+        let mut found = Engine::new(options);
+        found.start().expect("nothing is stored");
+        let settled = if is_full { store.engine.rewind(found) } else { store.engine.heal(found) };
+        assert_eq!(code(settled), "ok", "is full: {is_full}");
+        store.engine.check();
+        assert_eq!((store.engine.incarnation(), store.engine.revision()), (life, 2));
+        assert_eq!(store.state(0), if is_full { "" } else { "a=1" });
+        store.put("b", "1");
+        store.flush();
+        compare_with_reopened(&store);
+    }
+}
+
+/// What is recovered has its name, whether or not anything is to be written.
+#[test]
+fn a_life_that_is_only_read_has_its_name() {
+    let store = store();
+    let mut engine = Engine::new(EngineOptions { incarnation: [3; 16], ..EngineOptions::default() });
+    store.blobs.iter().for_each(|(id, bytes)| engine.recover(id, bytes).expect("a blob that was written"));
+    engine.start().expect("every blob");
+    assert_eq!(engine.incarnation(), store.engine.incarnation());
+}
+
+/// Of a large backup it is told where it is damaged: in which of its blobs, and where in that.
+#[test]
+fn damage_of_a_backup_is_named() {
+    let mut store = Store::new();
+    for number in 0..20 {
+        store.put(&format!("k{number}"), &"v".repeat(8_000));
+    }
+    let mut backup = store.engine.backup(0, true).expect("now");
+    let id = store.engine.begin_transfer(0).expect("now");
+    let first = store.engine.transfer_chunk(id).expect("under way").expect("the first");
+    backup[first.len() + 132] ^= 1;
+    let error = store.engine.restore(&backup, OTHER_LIFE).expect_err("the second blob is damaged");
+    assert!(matches!(&error, Error::Corrupt { blob, offset: 132, .. } if blob == "0000000000000002"), "{error}");
 }

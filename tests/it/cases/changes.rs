@@ -3,7 +3,7 @@
 //! Most cases are DKV's (its storage engines differ in nearly all of them) or kvrocks'. What they call a change number is
 //! the revision here: dense, one for each transaction, whole.
 
-use revkv::{Applied, ChangeSet, Engine, EngineOptions, KeyRange, LeaseId};
+use revkv::{Applied, ChangeSet, Engine, EngineOptions, KeyRange, LeaseId, WatcherId};
 
 use super::script::{Store, code, compare_with_reopened, delete, events, key, put, span};
 
@@ -488,4 +488,60 @@ fn a_replica_is_a_source_too() {
     compare(&last, &source);
     let history = last.engine.history(&revkv::History::default()).expect("now");
     assert_eq!(events(&history), ["2 PUT a=1", "3 PUT a=2", "4 PUT a=3", "5 PUT b=leased"]);
+}
+
+/// A leader with five revisions stored and five more told, resigned; and its successor, which has written others, but for
+/// the last. Each may have compacted.
+fn deposed(compacts: [bool; 2]) -> (Store, Store, WatcherId) {
+    let mut deposed = source_with_puts(4);
+    deposed.flush();
+    let mut leader = deposed.clone();
+    leader.reopen();
+    let told = deposed.watch(KeyRange::ALL, 0);
+    for (store, value) in [(&mut deposed, "of the deposed"), (&mut leader, "of the leader")] {
+        for _ in 6..=9 {
+            store.put("a", value);
+        }
+        store.put("b", "of both");
+    }
+    assert_eq!(deposed.take(told).len(), 5);
+    for (store, compacts) in [&mut deposed, &mut leader].into_iter().zip(compacts) {
+        if compacts {
+            store.compact(10).expect("not compacted before");
+            store.remove();
+        }
+    }
+    deposed.engine.resign();
+    (deposed, leader, told)
+}
+
+/// What the deposed leader had compacted could not be compared any more, and passed for the same.
+#[test]
+fn a_deposed_leader_that_compacted_begins_anew() {
+    let (mut deposed, leader, told) = deposed([true, false]);
+    assert_eq!(deposed.engine.known_revision(), 5);
+    assert_eq!(apply(&mut deposed, &changes(&leader, 5)), Err("DIVERGED"));
+    let snapshot = leader.engine.backup(0, true).expect("now");
+    assert_eq!(deposed.engine.receive_chunk(&snapshot), Ok(Some(10)));
+    assert_eq!(code(deposed.engine.take_events(told, 0, 100)), "RESTORED");
+    assert_eq!(deposed.hash(0), leader.hash(0));
+}
+
+/// The same where the new leader has compacted.
+#[test]
+fn what_a_deposed_leader_told_is_not_in_a_compacted_snapshot() {
+    let (mut deposed, leader, told) = deposed([false, true]);
+    assert_eq!(code(leader.engine.changes(deposed.engine.known_revision(), 0, 0)), "COMPACTED");
+    let snapshot = leader.engine.backup(0, true).expect("now");
+    assert_eq!(deposed.engine.receive_chunk(&snapshot), Ok(Some(10)));
+    deposed.engine.check();
+    assert_eq!(code(deposed.engine.take_events(told, 0, 100)), "RESTORED");
+}
+
+/// Who resigns twice still has what may be gone.
+#[test]
+fn doubt_is_not_resigned() {
+    let (mut deposed, _, _) = deposed([false, false]);
+    deposed.engine.resign();
+    assert_eq!((deposed.engine.known_revision(), deposed.engine.durable_revision()), (5, 5));
 }

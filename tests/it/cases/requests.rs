@@ -163,3 +163,16 @@ fn a_follower_hears_of_what_was_taken_back() {
     assert_eq!(pair.replica.hash(0), pair.store.engine.hash(0));
     assert_eq!(pair.store.state(0), "a=2 b=accepted");
 }
+
+/// It was applied each time it came.
+#[test]
+fn a_number_that_cannot_be_noted_is_refused() {
+    let mut store = Store::new();
+    for _ in 0..2 {
+        assert_eq!(code(store.engine.apply_once(7, u64::MAX, put("a", "1"), 0)), "INVALID_ARGUMENT");
+        assert_eq!(store.engine.revision(), 1);
+    }
+    assert_eq!(code(store.engine.apply_once(7, 1 << 53, put("a", "1"), 0)), "ok");
+    assert!(matches!(store.engine.apply_once(7, 1 << 53, put("a", "1"), 0), Ok(Once::Before { revision: 2 })));
+    compare_with_reopened(&store);
+}

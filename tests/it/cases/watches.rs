@@ -2,7 +2,7 @@
 
 use revkv::{KeyRange, Watch, WatcherId};
 
-use super::script::{Store, code, delete, from, key, nested, put, revision_of, span};
+use super::script::{Store, code, delete, from, key, nested, put, recover, revision_of, span};
 
 fn watch_with(store: &mut Store, watch: &Watch<'_>) -> WatcherId {
     store.engine.watch(watch).expect("a watch that can begin")
@@ -510,4 +510,26 @@ fn a_watcher_is_moved_past_what_it_need_not_see() {
     assert_eq!(store.take(id), ["6 PUT a=4"]);
     store.engine.cancel_watch(id);
     assert!(store.engine.skip_events(id).is_err());
+}
+
+/// Who was told that its history is gone twice over: the watches that the second one ends are older than those of the first,
+/// and were not found any more.
+#[test]
+fn watches_end_with_one_content_after_another() {
+    let mut store = Store::with_puts_of("a", 2);
+    store.flush();
+    let backup = store.engine.backup(0, true).expect("now");
+    let older = store.watch(KeyRange::ALL, 0);
+    store.put("a", "refused");
+    let newer = store.watch(KeyRange::ALL, 0);
+    drop(store.engine.take_ready().expect("a put"));
+    let found = recover(&store.blobs, 64 << 10).expect("what was written");
+    store.engine.rewind(found).expect("nobody else has written");
+    store.engine.check();
+    store.engine.restore(&backup, [9; 16]).expect("a whole backup");
+    store.engine.check();
+    for watch in [older, newer] {
+        assert_eq!(code(store.engine.take_events(watch, 0, 10)), "RESTORED");
+        store.engine.check();
+    }
 }
