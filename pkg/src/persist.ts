@@ -126,6 +126,11 @@ export class Persist {
     })
   }
 
+  /** Another content is in the place of what was; its revisions have not been told. */
+  replaced(): void {
+    this.#told = 0
+  }
+
   /** Resolves when no batch is under way. */
   async settled(): Promise<void> {
     while (this.#running) await this.#loop

@@ -83,6 +83,18 @@ describe('a backup', () => {
     expect(await codeOf(() => to.get('k0', { revision: 119 }))).toBe('COMPACTED')
   })
 
+  test('is told as durable, also where its revision is one that was told before', async () => {
+    const store = await openStore<number>({ storage: memory() })
+    await store.put('a', 1)
+    const early = await store.backup().bytes()
+    for (let i = 0; i < 5; i++) await store.put('a', i)
+    const told: number[] = []
+    store.addEventListener('durable', (e) => told.push(e.detail.revision))
+    await store.restore(early)
+    await store.put('a', 9)
+    expect(told).toEqual([2, 3])
+  })
+
   test('ends the watches of what it replaces', async () => {
     const store = await filled()
     const ended: string[] = []
