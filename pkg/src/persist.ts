@@ -217,6 +217,7 @@ export class Persist {
         await this.#reopened(medium, (engine, found) => engine.heal(found))
         const batch = this.#gather()
         if (batch) {
+          this.#epoch = batch.batch.epoch
           await medium.write(batch.batch, 'strict')
           if (this.#failure) throw this.#failure
           this.#confirm({ ...batch, durability: 'strict' })
