@@ -135,10 +135,14 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
   }
 
   list(range: Range = {}, options?: ListOptions): ListResult<V> {
-    return this.#read('list', () => {
+    return this.#read('list', (host) => {
       const request = txn.checkList(range, options, this.#form.space)
       const { keys, revision, keysOnly } = request
-      const recount = (newest: number) => this.#count(keys, revision || newest)
+      const { life } = host
+      const recount = (newest: number) => {
+        if (host.life !== life) throw new RevkvError('RESTORED', 'What was listed is gone with its content.')
+        return this.#count(keys, revision || newest)
+      }
       return readList(this.#range({ ...request, uncounted: true }), this.#form, keysOnly, recount)
     })
   }
