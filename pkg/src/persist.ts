@@ -233,16 +233,20 @@ export class Persist {
     return true
   }
 
-  /** Of a batch that failed while the engine had stopped, what the storage holds tells whether it is written. */
-  async #settle(medium: Medium, batch: Batch, group: Waiter[], error: RevkvError): Promise<boolean> {
-    const revision = await this.#rebuild(medium, this.#core.trap ?? error)
-    if (batch.through > 0 && revision >= batch.through) return true
+  /**
+   * Of a batch that failed while the engine had stopped, what the storage holds tells whether it is written: its last blob.
+   * (Not the revision, which a batch of leases or of another content does not move.)
+   */
+  async #settle(medium: Medium, { batch }: Batch, group: Waiter[], error: RevkvError): Promise<boolean> {
+    await this.#rebuild(medium, this.#core.trap ?? error)
+    const last = batch.put.at(-1)
+    if (last && last.id <= medium.lastId) return true
     for (const waiter of group) waiter.reject(error)
     return false
   }
 
-  /** Reads what the storage holds into an engine that replaces the one that has stopped; gives the revision it reaches to. */
-  async #rebuild(medium: Medium, trap: RevkvError): Promise<number> {
+  /** Reads what the storage holds into an engine that replaces the one that has stopped. */
+  async #rebuild(medium: Medium, trap: RevkvError): Promise<void> {
     // One that stops again and again, with nothing done in between, will not do better the next time.
     if (this.#rebuilds++ === rebuildsMax) throw new RevkvError('ENGINE_FAILED', trap.message, { cause: trap })
     await medium.reopen()
@@ -256,7 +260,6 @@ export class Persist {
     this.#core.replace(found)
     this.#unflushed = true
     this.#events.rebuilt(trap, revision)
-    return revision
   }
 
   async #reopened(medium: Medium, adopt: Parameters<Core['adopt']>[1]): Promise<void> {
