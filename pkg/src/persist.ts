@@ -171,8 +171,11 @@ export class Persist {
       } catch (e) {
         const error = storageError(e)
         for (const waiter of group) waiter.reject(error)
-        // An engine that has stopped is replaced, whoever met it.
-        if (error === this.#core.trap) continue
+        // An engine that has stopped is replaced, whoever met it: one that was read beside it, too, which tells nobody.
+        if (error === this.#core.trap) {
+          this.#trapped(error)
+          continue
+        }
         this.#lost = true
         this.fail(error)
         break
