@@ -183,8 +183,8 @@ export class Host {
   unpinning(revision: number): () => void {
     const { life } = this
     return () => {
-      // The pins of a content end with it; one of the same number would be somebody else's.
-      if (this.#closing || life !== this.life) return
+      // The pins of a content end with it, or with the engine; one of the same number would be somebody else's.
+      if (this.#closing || this.core.trap || life !== this.life) return
       if (this.core.call((engine) => engine.releaseSnapshot(revision))) this.#compactInBackground()
     }
   }

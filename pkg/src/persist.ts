@@ -126,6 +126,11 @@ export class Persist {
     })
   }
 
+  /** The content is another, of which nothing is stored yet. */
+  restored(): void {
+    this.#told = 0
+  }
+
   /** Resolves when no batch is under way. */
   async settled(): Promise<void> {
     while (this.#running) await this.#loop

@@ -88,6 +88,8 @@ class Cursor<V> {
   /** The next batches up to the horizon; an empty one when progress is wanted and there is some. */
   take(horizon: Horizon): WatchBatch<V>[] {
     const upTo = this.#durable ? horizon.durableRevision : horizon.revision
+    // Nothing is durable yet of a content that was restored; to the engine a 0 would be everything.
+    if (upTo === 0) return []
     const taken = this.#core.call((engine) => engine.takeEvents(this.id, upTo, eventsMax))
     const { batches, through } = readTaken(new Reader(taken), this.#form)
     this.#through = Math.max(this.#through, through)
