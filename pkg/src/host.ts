@@ -228,6 +228,7 @@ export class Host {
     await this.#persist.settled()
     this.#persist.check(false)
     this.core.call((engine) => engine.restore(bytes, newIncarnation()))
+    this.#persist.restored()
     this.#replaced()
     this.#changed()
     this.#armExpiry()
