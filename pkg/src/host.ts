@@ -348,8 +348,12 @@ export class Host {
     if (revision > durableRevision && revision <= newest) await this.#persist.written('relaxed')
     await this.watchers.settled()
     this.apply(wire.packCompact(revision))
+    // Waited for from here on: a storage that fails before the removal is done may take it back.
+    const noted = this.#persist.written('relaxed')
+    noted.catch(() => {})
     if (revision > 0) this.#hearer.emit('compacted', { revision })
     await this.#compactPhysically()
+    await noted
     await this.#persist.written(this.durability === 'memory' ? 'relaxed' : this.durability)
   }
 

@@ -258,6 +258,30 @@ describe('a storage that fails', () => {
     ).toEqual(['c'])
   })
 
+  test('a compaction that is taken back before it is done is told', async () => {
+    let isFull = false
+    const storage = changed(memory(), (handle) => ({
+      write(batch: StorageBatch, durability: 'relaxed' | 'strict') {
+        if (!isFull) return handle.write(batch, durability)
+        isFull = false
+        return Promise.reject(full())
+      },
+    }))
+    const store = await openStore<number>({ storage })
+    // So many that they are removed in more than one slice.
+    const keys = Array.from({ length: 30_000 }, (_, i) => `k${i}`)
+    for (let i = 0; i < 3; i++) {
+      await store.putMany(
+        keys.map((key) => [key, i] as const),
+        { durability: 'memory' },
+      )
+    }
+    await store.sync()
+    isFull = true
+    expect(await codeOf(() => store.compact(store.revision))).toBe('QUOTA_EXCEEDED')
+    expect(store.compactRevision).toBe(0)
+  })
+
   // Small pieces are joined along with whatever is written. On a full disk the join, which could wait, had every
   // deletion refused that it came with, and so there was never room again.
   test('for want of room joins nothing for a while, so that a deletion needs room for itself only', async () => {
