@@ -76,7 +76,10 @@ export class StoreBackup implements Backup {
     const { id, size } = this.#begin(this.revision)
     if (size === this.size) return id
     this.#end(id)
-    throw new RevkvError('COMPACTED', 'Compaction has removed something of this backup: make it again.')
+    throw new RevkvError(
+      'COMPACTED',
+      'Compaction has removed something of this backup, or its leases are others now: make it again.',
+    )
   }
 
   #read(id: number): Uint8Array | undefined {
