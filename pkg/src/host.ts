@@ -275,7 +275,7 @@ export class Host {
 
   #changed(): void {
     this.changes++
-    this.#persist.start()
+    this.#persist.changed()
     this.watchers.wake()
     this.#retainer.changed()
   }
@@ -319,8 +319,11 @@ export class Host {
 
   #expire(): void {
     try {
+      const before = this.core.call((engine) => engine.revision)
       this.core.call((engine) => engine.tick(Date.now()))
-      this.#changed()
+      // A lease without keys leaves nothing that could be missed.
+      if (this.core.call((engine) => engine.revision) > before) this.#changed()
+      else this.#persist.start()
       this.#armExpiry()
     } catch (e) {
       this.#hearer.report(e)

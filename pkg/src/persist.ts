@@ -24,6 +24,8 @@ interface Batch {
   batch: StorageBatch
   through: number
   durability: 'relaxed' | 'strict'
+  /** It holds something that was applied, and not only what was written in another form before. */
+  isChanged: boolean
 }
 
 export interface PersistEvents {
@@ -66,6 +68,10 @@ export class Persist {
   /** Something has been written since the last "strict" batch: at first by the opening, or by whoever had it open before. */
   #unflushed = true
   #running = false
+  /** Something was applied since the last batch was gathered. */
+  #isChanged = false
+  /** Why the last of what was applied was taken back. */
+  #takenBack: RevkvError | undefined
   /** Settles when the loop has last come to rest. */
   #loop: Promise<void> = Promise.resolve()
   /** What has been told as durable. */
@@ -104,6 +110,12 @@ export class Persist {
     if (Date.now() < this.#full.until) throw this.#full.error
     // This one finds out whether there is room again.
     this.#full.until = Date.now() + fullMs
+  }
+
+  /** Something was applied. */
+  changed(): void {
+    this.#isChanged = true
+    this.start()
   }
 
   /** Sets the loop going. */
@@ -147,9 +159,11 @@ export class Persist {
   /** Writes what is left and lets go of the storage. Rejects with the failure when it left something unwritten. */
   async close(): Promise<void> {
     if (!this.#medium) return
+    this.#takenBack = undefined
     try {
       await this.written('strict').catch(() => {})
       await this.#loop
+      if (this.#takenBack) throw this.#takenBack
       if (this.#failure && (this.#lost || this.#core.call((engine) => engine.takeReady()))) throw this.#failure
     } finally {
       await this.#medium.close()
@@ -210,6 +224,8 @@ export class Persist {
         engine.rewind(found)
         this.#events.rewound()
         this.#full = { error, until: Date.now() + fullMs }
+        if (batch.isChanged || this.#isChanged) this.#takenBack = error
+        this.#isChanged = false
         for (const waiter of [...group, ...this.#takeWaiting()]) waiter.reject(error)
       })
       this.#events.full(error)
@@ -290,12 +306,15 @@ export class Persist {
     const packed = this.#core.call((engine) => engine.takeReady())
     const durability = this.#strict ? 'strict' : 'relaxed'
     this.#strict = false
+    const isChanged = this.#isChanged
+    this.#isChanged = false
     if (packed) {
       const { through, ...batch } = readReady(packed)
-      return { batch, through, durability }
+      return { batch, through, durability, isChanged }
     }
     if (durability === 'relaxed' || !this.#unflushed) return undefined
-    return { batch: { epoch: this.#core.call((engine) => engine.epoch), put: [], delete: [] }, through: 0, durability }
+    const flush = { epoch: this.#core.call((engine) => engine.epoch), put: [], delete: [] }
+    return { batch: flush, through: 0, durability, isChanged }
   }
 
   #confirm({ through, durability }: Batch): void {

@@ -258,6 +258,24 @@ describe('a storage that fails', () => {
     ).toEqual(['c'])
   })
 
+  test('while closing is told by close, if something was taken back', async () => {
+    const gate = new Gate()
+    const store = await openStore<number>({ storage: gate, durability: 'memory' })
+    await store.put('a', 1)
+    await store.sync()
+    gate.refusal = full()
+    await store.put('a', 2)
+    expect(await codeOf(() => store.close())).toBe('QUOTA_EXCEEDED')
+
+    gate.refusal = undefined
+    const again = await openStore<number>({ storage: gate, durability: 'memory' })
+    expect(again.get('a')).toBe(1)
+    gate.refusal = full()
+    await again.put('a', 2)
+    expect(await codeOf(() => again.sync())).toBe('QUOTA_EXCEEDED')
+    expect(await codeOf(() => again.close()), 'it was told of all there was').toBe('none')
+  })
+
   test('a compaction that is taken back before it is done is told', async () => {
     let isFull = false
     const storage = changed(memory(), (handle) => ({
