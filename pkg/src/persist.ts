@@ -281,6 +281,7 @@ export class Persist {
       found.free()
       throw new RevkvError('NOT_LEADER', 'Another store has written to the storage since: open it again.')
     }
+    if (revision === 1 && this.#told > 1) this.#gone(found, 'what it held is gone.')
     this.#core.replace(found)
     this.#unflushed = true
     this.#events.rebuilt(trap, revision)
@@ -290,15 +291,16 @@ export class Persist {
     await medium.reopen()
     const found = (await medium.recover({ beside: this.#core })).start()
     if (found.call((engine) => engine.revision) === 1 && this.#core.call((engine) => engine.durableRevision) > 1) {
-      found.free()
-      this.#events.evicted()
-      // By somebody who wanted it gone, perhaps; so it is not made again.
-      throw new RevkvError(
-        'STORAGE_LOST',
-        'The database was deleted while it was open; what it held is in memory only.',
-      )
+      this.#gone(found, 'what it held is in memory only.')
     }
     this.#core.adopt(found, adopt)
+  }
+
+  /** The database is a new one: by somebody who wanted the old one gone, perhaps; so that is not made again. */
+  #gone(found: Core, what: string): never {
+    found.free()
+    this.#events.evicted()
+    throw new RevkvError('STORAGE_LOST', `The database was deleted while it was open; ${what}`)
   }
 
   /** What there is to write. A flush of what went out "relaxed" is a batch of its own, without blobs. */

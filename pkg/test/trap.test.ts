@@ -2,7 +2,7 @@
 
 import { afterEach, expect, test, vi } from 'vitest'
 import { Engine } from '../src/engine.js'
-import { RevkvError, type StorageBatch, type Store, type WatchBatch } from '../src/index.js'
+import { RevkvError, type StorageAdapter, type StorageBatch, type Store, type WatchBatch } from '../src/index.js'
 import { memory } from '../src/storage/memory.js'
 import { changed, codeOf, Gate, openStore, turn } from './open.js'
 
@@ -219,6 +219,23 @@ test('one that stops while it is read beside another leaves nobody with what is 
   expect(await waiting).toBe('ENGINE_FAILED')
   await back
   expect(store.get('a')).toBe(1)
+})
+
+test('one that stops when its database is gone does not go on with an empty one', async () => {
+  let medium = memory()
+  const storage: StorageAdapter = { ...medium, open: (name, signal) => medium.open(name, signal) }
+  const store = await openStore<unknown>({ storage })
+  const evicted = vi.fn()
+  store.addEventListener('evicted', evicted)
+  const failure = new Promise<unknown>((resolve) => store.addEventListener('error', (e) => resolve(e.detail.error)))
+  const closed = new Promise((resolve) => store.addEventListener('closed', resolve))
+  await store.put('a', 1)
+  medium = memory()
+  stopAt('range')
+  expect(() => store.list()).toThrow()
+  expect(await failure).toMatchObject({ code: 'STORAGE_LOST' })
+  expect(evicted).toHaveBeenCalledOnce()
+  await closed
 })
 
 test('a watch of a revision to come goes on', async () => {
