@@ -186,6 +186,19 @@ export class Engine {
     return this.#given(this.#binding.takeEvents(id, upTo, eventsMax))
   }
 
+  /** What `takeEvents` gives or throws for each of these watchers, up to its bound; for the first ones, if that is much. */
+  takeMany(request: Uint8Array, eventsMax: number): (Uint8Array | RevkvError)[] {
+    const packed = this.#given(this.#binding.takeMany(this.#put(request), eventsMax))
+    const taken: (Uint8Array | RevkvError)[] = []
+    for (let at = 0; at < packed.length; ) {
+      const start = at + headBytes
+      const end = start + u32At(packed, at + 4)
+      taken.push(packed[at] === kinds.refused ? refusal(packed, start) : packed.subarray(start, end))
+      at = end
+    }
+    return taken
+  }
+
   lease(id: bigint, now: number): Uint8Array | undefined {
     return this.#take(this.#binding.lease(id, now))
   }

@@ -12,7 +12,7 @@ import type { Keyspace } from './keyspace.js'
 import type { Scope } from './scope.js'
 import type { Key, Range, Unsubscribe, Watch, WatchBatch, WatchOptions } from './types.js'
 import type { Core } from './wasm.js'
-import { type KeyRange, packWatch, Reader, type WatchRequest } from './wire.js'
+import { type KeyRange, packTakeMany, packWatch, Reader, type WatchRequest } from './wire.js'
 
 /** Events crossed at once: one crossing costs little beside decoding a thousand, and a thousand are soon used. */
 const eventsMax = 1000
@@ -87,12 +87,24 @@ class Cursor<V> {
     this.id = this.#core.call((engine) => engine.watch(request))
   }
 
-  /** The next batches up to the horizon; an empty one when progress is wanted and there is some. */
-  take(horizon: Horizon): WatchBatch<V>[] {
-    const upTo = this.#durable ? horizon.durableRevision : horizon.revision
+  upTo(horizon: Horizon): number {
+    return this.#durable ? horizon.durableRevision : horizon.revision
+  }
+
+  hasAll(horizon: Horizon): boolean {
+    return this.#through >= this.upTo(horizon)
+  }
+
+  /**
+   * The next batches up to the horizon; an empty one when progress is wanted and there is some. `ahead` is what the engine
+   * has given for it already.
+   */
+  take(horizon: Horizon, ahead?: Uint8Array | RevkvError): WatchBatch<V>[] {
+    if (RevkvError.is(ahead)) throw ahead
+    const upTo = this.upTo(horizon)
     // Nothing is durable yet of a content that was restored; to the engine a 0 would be everything.
     if (upTo === 0) return []
-    const taken = this.#core.call((engine) => engine.takeEvents(this.id, upTo, eventsMax))
+    const taken = ahead ?? this.#core.call((engine) => engine.takeEvents(this.id, upTo, eventsMax))
     const { batches, through } = readTaken(new Reader(taken), this.#form)
     this.#through = Math.max(this.#through, through)
     const newest = batches.at(-1)
@@ -112,7 +124,9 @@ class Cursor<V> {
 export interface Subscriber {
   readonly scope: Scope<unknown>
   /** Hands on what its watcher `id` has up to the horizon; what user code throws is added to `failures`. */
-  deliver(horizon: Horizon, failures: unknown[], id: number): void
+  deliver(horizon: Horizon, failures: unknown[], id: number, ahead?: Uint8Array | RevkvError): void
+  /** Up to which revision all it has not seen is handed on in a turn; absent where it takes only what is asked of it. */
+  takesUpTo?(horizon: Horizon): number
   /** Opens its watchers in another engine, which has what was up to revision `kept`; what it throws ends it. */
   reopen(kept: number): void
   /** The store is closing, or with an error, the watch cannot go on. */
@@ -262,11 +276,26 @@ export class Watchers {
     const failures: unknown[] = []
     try {
       const horizon = this.horizon()
-      for (const id of this.#due()) this.#subscribers.get(id)?.deliver(horizon, failures, id)
+      const due = [...this.#due()]
+      const ahead = this.#takeAhead(due, horizon)
+      for (const id of due) this.#subscribers.get(id)?.deliver(horizon, failures, id, ahead.get(id))
     } catch (e) {
       if (!this.isStopped) this.end(e)
     }
     for (const failure of failures) this.#report(failure)
+  }
+
+  /** What those who hand all on have to hand on, in one crossing for all of them. */
+  #takeAhead(due: readonly number[], horizon: Horizon): Map<number, Uint8Array | RevkvError> {
+    const wanted: { id: number; upTo: number }[] = []
+    for (const id of due) {
+      const upTo = this.#subscribers.get(id)?.takesUpTo?.(horizon)
+      // 0 would be all there is.
+      if (upTo) wanted.push({ id, upTo })
+    }
+    if (wanted.length < 2) return new Map()
+    const taken = this.#core.call((engine) => engine.takeMany(packTakeMany(wanted), eventsMax))
+    return new Map(taken.map((answer, i) => [(wanted[i] as { id: number }).id, answer]))
   }
 
   /** Watchers with something to take, and those that want to hear of progress, in the order they were opened. */
@@ -463,9 +492,13 @@ class Listener<V> implements Subscriber {
     return this.#cursor?.progress === true
   }
 
-  deliver(horizon: Horizon, failures: unknown[]): void {
-    for (;;) {
-      const batches = this.#take(horizon)
+  takesUpTo(horizon: Horizon): number {
+    return this.#cursor?.upTo(horizon) ?? 0
+  }
+
+  deliver(horizon: Horizon, failures: unknown[], _id: number, ahead?: Uint8Array | RevkvError): void {
+    for (let taken = ahead; ; taken = undefined) {
+      const batches = this.#take(horizon, taken)
       if (batches.length === 0) return
       for (const batch of batches) {
         // The listener, or one before it, may have cancelled this watch or closed the store.
@@ -476,6 +509,7 @@ class Listener<V> implements Subscriber {
           failures.push(e)
         }
       }
+      if (!this.#cursor || this.#cursor.hasAll(horizon)) return
     }
   }
 
@@ -489,9 +523,9 @@ class Listener<V> implements Subscriber {
     if (error !== undefined) this.#watchers.later(() => this.#onError(error))
   }
 
-  #take(horizon: Horizon): WatchBatch<V>[] {
+  #take(horizon: Horizon, ahead: Uint8Array | RevkvError | undefined): WatchBatch<V>[] {
     try {
-      return this.#cursor?.take(horizon) ?? []
+      return this.#cursor?.take(horizon, ahead) ?? []
     } catch (e) {
       if (!this.#watchers.isStopped) this.end(e)
       return []

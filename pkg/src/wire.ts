@@ -256,6 +256,17 @@ export function packWatch(watch: WatchRequest): Uint8Array {
   })
 }
 
+/** For several watchers at once: the number of each, and up to which revision it wants what it has not seen. */
+export function packTakeMany(wanted: readonly { id: number; upTo: number }[]): Uint8Array {
+  return packed((w) => {
+    w.u64(wanted.length)
+    for (const { id, upTo } of wanted) {
+      w.u32(id)
+      w.u64(upTo)
+    }
+  })
+}
+
 let writer: Writer | undefined
 
 function packed(write: (w: Writer) => void): Uint8Array {

@@ -1,4 +1,5 @@
 import { describe, expect, test, vi } from 'vitest'
+import { Engine } from '../src/engine.js'
 import type { Change, Store, Watch, WatchBatch } from '../src/index.js'
 import { memory } from '../src/storage/memory.js'
 import { codeOf, Gate, openStore, turn } from './open.js'
@@ -400,4 +401,43 @@ describe('on', () => {
     await turn()
     expect([seen, never]).toEqual([['2:a=1'], []])
   })
+})
+
+test('a turn crosses once for all listeners, whatever each of them does to the others', async () => {
+  const store = await openStore<string>()
+  const crossings = [vi.spyOn(Engine.prototype, 'takeMany'), vi.spyOn(Engine.prototype, 'takeEvents')]
+  const heard: number[] = []
+  const stops: (() => void)[] = []
+  for (let i = 0; i < 1000; i++) {
+    stops.push(
+      store.on('key', ({ revision, changes }) => {
+        heard.push(i)
+        expect([revision, changes.length]).toEqual([2, 1])
+        if (i === 10) stops[11]?.()
+        if (i === 20) throw new Error('of a listener')
+        if (i === 30) void store.put('other', 'written meanwhile')
+      }),
+    )
+  }
+  const reported: unknown[] = []
+  store.addEventListener('error', (e) => reported.push(e.detail.error))
+  await store.put('key', 'value')
+  await turn()
+  const expected = Array.from({ length: 1000 }, (_, i) => i).filter((i) => i !== 11)
+  expect(heard).toEqual(expected)
+  expect(reported).toEqual([new Error('of a listener')])
+  expect(crossings.map((spy) => spy.mock.calls.length)).toEqual([1, 0])
+  vi.restoreAllMocks()
+})
+
+test('what is too much for one crossing comes in several', async () => {
+  const store = await openStore<string>()
+  const heard: [number, number][] = []
+  for (let i = 0; i < 4; i++) store.on({}, ({ revision, changes }) => heard.push([i, revision + changes.length]))
+  store.on('key/3', () => heard.push([4, 0]))
+  const writes = [1, 2, 3].map((i) => store.put(`key/${i}`, 'x'.repeat(800_000)))
+  await Promise.all(writes)
+  await turn()
+  const each = [3, 4, 5]
+  expect(heard).toEqual([...[0, 1, 2, 3].flatMap((i) => each.map((sum) => [i, sum])), [4, 0]])
 })

@@ -54,6 +54,36 @@ impl Answer {
         }
     }
 
+    /// Begins an answer of several, each of them with a head of its own.
+    pub fn begin_many(&mut self) {
+        self.begin();
+    }
+
+    pub fn add(&mut self, result: Result<impl Encode, Error>) {
+        let at = self.0.len();
+        self.0.extend_from_slice(&[0; HEAD_BYTES]);
+        let kind = match result {
+            Ok(value) => {
+                codec::encode_into(&value, &mut self.0);
+                Kind::Given
+            }
+            Err(error) => {
+                codec::encode_into(&Refusal::of(&error), &mut self.0);
+                Kind::Refused
+            }
+        };
+        self.set_head(at, kind);
+    }
+
+    /// Bytes, so far.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn end_many(&mut self) -> *const u8 {
+        self.end(Kind::Given)
+    }
+
     fn refuse(&mut self, error: &Error) -> *const u8 {
         codec::encode_into(&Refusal::of(error), &mut self.0);
         self.end(Kind::Refused)
@@ -68,9 +98,14 @@ impl Answer {
     }
 
     fn end(&mut self, kind: Kind) -> *const u8 {
-        let length = u32::try_from(self.0.len() - HEAD_BYTES).expect("no answer is larger than the memory");
-        self.0[..4].copy_from_slice(&(kind as u32).to_le_bytes());
-        self.0[4..HEAD_BYTES].copy_from_slice(&length.to_le_bytes());
+        self.set_head(0, kind);
         self.0.as_ptr()
+    }
+
+    /// The head of what begins there and reaches to the end.
+    fn set_head(&mut self, at: usize, kind: Kind) {
+        let length = u32::try_from(self.0.len() - at - HEAD_BYTES).expect("no answer is larger than the memory");
+        self.0[at..at + 4].copy_from_slice(&(kind as u32).to_le_bytes());
+        self.0[at + 4..at + HEAD_BYTES].copy_from_slice(&length.to_le_bytes());
     }
 }

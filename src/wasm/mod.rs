@@ -244,6 +244,24 @@ impl Engine {
         self.answer.give(skipped)
     }
 
+    /// A list of (watcher, bound) to an answer of a `WatchResponse` or a refusal for each; of fewer, from the first on, where
+    /// all together are too much at once.
+    #[wasm_bindgen(js_name = takeMany)]
+    pub fn take_many(&mut self, length: usize, #[wasm_bindgen(js_name = eventsMax)] events_max: usize) -> *const u8 {
+        let Self { engine, area, answer, .. } = self;
+        let wanted: Result<Vec<(u32, u64)>, _> = decode(&area[..length]);
+        answer.begin_many();
+        for (id, up_to) in wanted.unwrap_or_default() {
+            answer.add(engine.take_events(WatcherId(id), up_to, events_max));
+            if answer.len() > KEPT_BYTES_MAX {
+                break;
+            }
+        }
+        let answer = self.answer.end_many();
+        self.post();
+        answer
+    }
+
     /// A `LeaseInfo`.
     pub fn lease(&mut self, id: i64, now: f64) -> *const u8 {
         self.answer.give_some(Ok(self.engine.lease(LeaseId(id), millis(now))))

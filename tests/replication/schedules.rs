@@ -16,6 +16,9 @@ const KEYS: [&str; 5] = ["a", "b", "c", "d", "e"];
 /// Keys, each with its revision and value.
 type State = BTreeMap<&'static str, (u64, u8)>;
 
+/// The same, in a row.
+type Items = Vec<(&'static str, (u64, u8))>;
+
 /// All that ever happened, and how it was after each revision.
 struct Source {
     events: Vec<Vec<(&'static str, Option<u8>)>>,
@@ -105,9 +108,6 @@ impl Consumer {
     }
 }
 
-/// A key that is read, with its revision and value.
-type Read = (&'static str, (u64, u8));
-
 struct World {
     rng: Rng,
     source: Source,
@@ -119,7 +119,7 @@ struct World {
     /// The next revision that the watch tells; none while it is closed.
     next: Option<u64>,
     /// The snapshot that is being read, and what is still to come of it.
-    snapshot: Option<(u64, Vec<Read>)>,
+    snapshot: Option<(u64, Items)>,
     story: Vec<String>,
 }
 

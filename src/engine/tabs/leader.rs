@@ -6,6 +6,7 @@ use super::{Came, FOLLOWERS_MAX, GONE_MS, Outgoing, PROGRESS_MS};
 use crate::codec;
 use crate::engine::{Engine, Once, Request, TransferId};
 use crate::error::Error;
+use crate::mvcc::REVISION_MAX;
 use crate::replica::{Body, Message, REQUESTS_MAX};
 
 /// The tab that leads.
@@ -282,7 +283,8 @@ impl Leader {
         }
         let last = engine.last_request(followed.id);
         let is_next = number == (last.max(followed.refused) + 1).max(oldest);
-        if number > last && !is_next || followed.answers.len() >= REQUESTS_MAX {
+        // No tab counts as far as that.
+        if number > last && !is_next || number > REVISION_MAX || followed.answers.len() >= REQUESTS_MAX {
             self.dropped += 1;
             return;
         }

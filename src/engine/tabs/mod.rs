@@ -15,7 +15,7 @@ pub use leader::Leader;
 pub struct Outgoing {
     /// The tab it is for; 0: all.
     pub to: u64,
-    /// A packed [`Message`].
+    /// A packed [`Message`](crate::Message).
     pub bytes: Vec<u8>,
 }
 
