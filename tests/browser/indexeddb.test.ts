@@ -308,6 +308,25 @@ test('of a batch with a blob that cannot be stored nothing is written, and the n
   expect(found).toEqual({ failed: 'STORAGE_LOST', before: [], after: ['1'], unhandled: [] })
 })
 
+test('a read that the browser aborts fails once, and nothing of it is left unhandled', async ({ open }) => {
+  const page = await open()
+  const found = await page.evaluate(async () => {
+    const unhandled: string[] = []
+    addEventListener('unhandledrejection', (e) => unhandled.push(String(e.reason)))
+    const { getAll } = IDBObjectStore.prototype
+    IDBObjectStore.prototype.getAll = function (...given) {
+      queueMicrotask(() => this.transaction.abort())
+      return getAll.apply(this, given)
+    }
+    const code = await revkv.open({ name: 'aborted', storage: indexedDb() }).catch((e) => e.code)
+    IDBObjectStore.prototype.getAll = getAll
+    // Unhandled rejections are told before the next task.
+    await new Promise((resolve) => setTimeout(resolve))
+    return { code, unhandled }
+  })
+  expect(found).toEqual({ code: 'STORAGE_LOST', unhandled: [] })
+})
+
 /** How many bytes each blob of a database has, read past the package. */
 function blobSizes(page: Page, name: string): Promise<number[]> {
   return page.evaluate(async (name) => {

@@ -201,6 +201,8 @@ class IndexedDbHandle implements StorageHandle {
       for (;;) {
         const range = after === undefined ? undefined : IDBKeyRange.lowerBound(after, true)
         const tx = this.#db.transaction(['blobs', 'meta'])
+        // Its requests tell.
+        tx.done.catch(() => {})
         const store = tx.objectStore('blobs')
         const [ids, values, state] = await Promise.all([
           store.getAllKeys(range, pageBlobs),
