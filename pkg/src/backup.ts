@@ -97,7 +97,12 @@ export class StoreBackup implements Backup {
 
   #end(id: number): void {
     if (this.#source.life !== this.#life) return
-    this.#source.core.call((engine) => engine.endBackup(id))
+    try {
+      this.#source.core.call((engine) => engine.endBackup(id))
+    } catch (e) {
+      // An engine that is gone holds nothing up.
+      if (!RevkvError.is(e)) throw e
+    }
     this.#source.ended()
   }
 }

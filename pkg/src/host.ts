@@ -116,7 +116,7 @@ export class Host {
       compactRevision: () => core.call((engine) => engine.compactRevision),
       bytes: () => core.call((engine) => engine.stats()).bytes,
       compact: (revision) => this.compact(revision),
-      report: (error) => hearer.report(error),
+      report: (error) => this.#report(error),
     })
     lock?.lost.then((error) => this.#persist.fail(error))
     this.#resume()
@@ -326,7 +326,7 @@ export class Host {
       else this.#persist.start()
       this.#armExpiry()
     } catch (e) {
-      this.#hearer.report(e)
+      this.#report(e)
     }
   }
 
@@ -361,7 +361,12 @@ export class Host {
   }
 
   #compactInBackground(): void {
-    this.#background(this.#compactPhysically()).catch((e: unknown) => this.#hearer.report(e))
+    this.#background(this.#compactPhysically()).catch((e: unknown) => this.#report(e))
+  }
+
+  /** What failed in the background, unless the engine has stopped: that is told by itself, and all goes on in the next. */
+  #report(error: unknown): void {
+    if (!this.core.trap) this.#hearer.report(error)
   }
 
   /** The removal itself, in slices, so that a large one does not hold up anything else. */

@@ -98,6 +98,14 @@ describe('a backup', () => {
     expect(after).toEqual([153])
   })
 
+  test('may be left half read after the store was closed', async () => {
+    const store = await filled()
+    const reader = store.backup().stream().getReader()
+    await reader.read()
+    await store.close()
+    await reader.cancel()
+  })
+
   test('leaves a list of what it replaces without a count that was not asked for', async () => {
     const store = await filled()
     const backup = await store.backup().bytes()

@@ -1,6 +1,6 @@
 // An engine that stops: what a user is told, what is kept, and what goes on.
 
-import { afterEach, expect, test, vi } from 'vitest'
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import { Engine } from '../src/engine.js'
 import { RevkvError, type StorageAdapter, type StorageBatch, type Store, type WatchBatch } from '../src/index.js'
 import { memory } from '../src/storage/memory.js'
@@ -236,6 +236,29 @@ test('one that stops when its database is gone does not go on with an empty one'
   expect(await failure).toMatchObject({ code: 'STORAGE_LOST' })
   expect(evicted).toHaveBeenCalledOnce()
   await closed
+})
+
+test('a lease that ends before another engine is there ends in that, and is no failure', async () => {
+  vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTimeout'] })
+  onTestFinished(() => {
+    vi.useRealTimers()
+  })
+  const gate = new Gate()
+  const store = await openStore<unknown>({ storage: gate })
+  const errors: unknown[] = []
+  store.addEventListener('error', (e) => errors.push(e.detail.error))
+  await store.put('a', 1, { ttlSeconds: 1 })
+  gate.hold()
+  const inFlight = store.put('b', 1)
+  await turn()
+  stopAt('range')
+  const back = healed(store)
+  expect(() => store.list()).toThrow()
+  vi.advanceTimersByTime(1500)
+  gate.lift()
+  await inFlight
+  await back
+  expect([store.get('a'), store.get('b'), errors]).toEqual([undefined, 1, []])
 })
 
 test('a watch of a revision to come goes on', async () => {
