@@ -115,7 +115,7 @@ fn tabs() -> Vec<Vec<u8>> {
         Body::Request { number: 1, oldest: 1, request: &request },
     ];
     let of_leader = [Body::Lead, Body::Changes { bytes: &changes }, answer, progress];
-    let from = |from: u64, to: u64| move |body| (Message::new(incarnation, epoch, from, to, body).pack());
+    let from = |from: u64, to: u64| move |body| Message::new(incarnation, epoch, from, to, body).pack();
     let all: Vec<Vec<u8>> =
         of_follower.into_iter().map(from(2, 1)).chain(of_leader.into_iter().map(from(1, 2))).collect();
     let seed = |messages: &[Vec<u8>]| {
