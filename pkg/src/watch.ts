@@ -254,7 +254,9 @@ export class Watchers {
       try {
         subscriber.reopen(kept)
       } catch (e) {
-        subscriber.end(e)
+        // Where this engine has stopped too they wait for the next, under numbers that no watcher has.
+        if (this.isStopped) this.#subscribers.set(-1 - this.#subscribers.size, subscriber)
+        else subscriber.end(e)
       }
     }
     this.wake()

@@ -261,6 +261,26 @@ test('a lease that ends before another engine is there ends in that, and is no f
   expect([store.get('a'), store.get('b'), errors]).toEqual([undefined, 1, []])
 })
 
+test('an engine that stops while watches are opened in it leaves them to the next', async () => {
+  const store = await openStore<unknown>({ storage: memory() })
+  await store.put('a', 1)
+  const live = store.live((view) => view.get('a'))
+  const seen: unknown[] = []
+  live.subscribe(() => seen.push(live.value))
+  const heard: number[] = []
+  const errors: unknown[] = []
+  store.on('a', ({ revision }) => heard.push(revision), { onError: (error) => errors.push(error) })
+  stopAt('range')
+  // The live query runs again in the next engine, before the listener is there.
+  stopAt('get')
+  expect(() => store.list()).toThrow()
+  await healed(store)
+  await vi.waitFor(() => expect(store.get('a')).toBe(1))
+  await store.put('a', 2)
+  await turn()
+  expect([heard, errors, seen.at(-1)]).toEqual([[3], [], 2])
+})
+
 test('a watch of a revision to come goes on', async () => {
   const store = await openStore<unknown>({ storage: memory() })
   await store.put('a', 1)
