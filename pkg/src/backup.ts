@@ -78,7 +78,7 @@ export class StoreBackup implements Backup {
     this.#end(id)
     throw new RevkvError(
       'COMPACTED',
-      'Compaction has removed something of this backup, or its leases are others now: make it again.',
+      'Compaction has removed something of this backup, or its leases changed: make it again.',
     )
   }
 
@@ -92,7 +92,7 @@ export class StoreBackup implements Backup {
   /** In another engine, or over another content, the number of a reading may be that of another's. */
   #checkLife(): void {
     if (this.#source.life === this.#life) return
-    throw new RevkvError('RESTORED', "The store's content was replaced; what the backup was of is gone.")
+    throw new RevkvError('RESTORED', "The store's content was replaced; what was there is gone.")
   }
 
   #end(id: number): void {

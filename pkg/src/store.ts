@@ -140,7 +140,8 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
       const { keys, revision, keysOnly } = request
       const { life } = host
       const recount = (newest: number) => {
-        if (host.life !== life) throw new RevkvError('RESTORED', 'What was listed is gone with its content.')
+        if (host.life !== life)
+          throw new RevkvError('RESTORED', "The store's content was replaced; what was there is gone.")
         return this.#count(keys, revision || newest)
       }
       return readList(this.#range({ ...request, uncounted: true }), this.#form, keysOnly, recount)
