@@ -6,12 +6,13 @@
 
 mod peers;
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::ops::Range;
 use std::time::Instant;
 
 use peers::{History, Key, Latest, Persistent, Scale, Tree, Values, engine, put, range};
-use revkv::{Blob, Engine, EngineOptions, KeyRange, KeyValue, Request, Since, Watch, WatcherId};
+use revkv::{Engine, EngineOptions, KeyRange, KeyValue, Ready, Request, Since, Watch, WatcherId};
 
 /// Of one turn of a measurement that only reads.
 const READS: usize = 10_000;
@@ -327,21 +328,24 @@ fn journal(scale: &Scale) {
     let (mut written, mut read) = (Race::default(), Race::default());
     for _ in 0..scale.rounds.min(5) {
         let (mut plain, mut stored, mut tree) = (engine(0), engine(BLOB_BYTES), Tree::default());
-        let mut blobs: Vec<Blob> = Vec::new();
+        let mut blobs: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         let each = || keys.iter().enumerate().map(|(place, key)| (place, key, values.get(place)));
         let puts = time(|| each().for_each(|(_, key, value)| put(&mut plain, key, value)));
         let journaled = time(|| {
             for (place, key, value) in each() {
                 put(&mut stored, key, value);
                 if place % 100 == 99 {
-                    blobs.extend(stored.take_ready().into_iter().flat_map(|ready| ready.put));
+                    for Ready { put, delete, .. } in stored.take_ready() {
+                        blobs.extend(put.into_iter().map(|blob| (blob.id, blob.bytes)));
+                        delete.iter().for_each(|id| drop(blobs.remove(id)));
+                    }
                 }
             }
         });
         written.round(keys.len(), [journaled, puts]);
         let mut again = Engine::new(EngineOptions { blob_bytes_max: BLOB_BYTES, ..EngineOptions::default() });
         let recovered = time(|| {
-            blobs.iter().for_each(|blob| again.recover(&blob.id, &blob.bytes).expect("what was written is read"));
+            blobs.iter().for_each(|(id, bytes)| again.recover(id, bytes).expect("what was written is read"));
             again.start().expect("whole batches were written");
         });
         assert_eq!(again.revision(), plain.revision(), "everything was recovered");

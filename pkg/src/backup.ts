@@ -9,6 +9,8 @@ import { type BackupInfo, readBackupInfo } from './wire.js'
 /** What a backup needs of its store. */
 export interface BackupSource {
   core: Core
+  /** Counts its contents. */
+  readonly life: number
   /** Nothing keeps a compaction from going on any more. */
   ended(): void
 }
@@ -21,10 +23,12 @@ export class StoreBackup implements Backup {
   readonly size: number
   readonly revision: number
   readonly #source: BackupSource
+  readonly #life: number
   readonly #history: boolean
 
   constructor(source: BackupSource, revision: number, history: boolean) {
     this.#source = source
+    this.#life = source.life
     this.#history = history
     const info = this.#begin(revision)
     this.#end(info.id)
@@ -68,20 +72,37 @@ export class StoreBackup implements Backup {
 
   /** Begins a reading of what was cut, if it is all there still. */
   #reopen(): number {
+    this.#checkLife()
     const { id, size } = this.#begin(this.revision)
     if (size === this.size) return id
     this.#end(id)
-    throw new RevkvError('COMPACTED', 'Compaction has removed something of this backup: make it again.')
+    throw new RevkvError(
+      'COMPACTED',
+      'Compaction has removed something of this backup, or its leases changed: make it again.',
+    )
   }
 
   #read(id: number): Uint8Array | undefined {
+    this.#checkLife()
     const portion = this.#source.core.call((engine) => engine.readBackup(id))
     if (!portion) this.#end(id)
     return portion
   }
 
+  /** In another engine, or over another content, the number of a reading may be that of another's. */
+  #checkLife(): void {
+    if (this.#source.life === this.#life) return
+    throw new RevkvError('RESTORED', "The store's content was replaced; what was there is gone.")
+  }
+
   #end(id: number): void {
-    this.#source.core.call((engine) => engine.endBackup(id))
+    if (this.#source.life !== this.#life) return
+    try {
+      this.#source.core.call((engine) => engine.endBackup(id))
+    } catch (e) {
+      // An engine that is gone holds nothing up.
+      if (!RevkvError.is(e)) throw e
+    }
     this.#source.ended()
   }
 }

@@ -3,7 +3,8 @@
 //
 // A call writes what it is about into the engine's area and reads the answer where the engine left it: one crossing, and
 // nothing is allocated on the other side. What the engine's memory holds is only good until the next call, and a view of
-// it only until the memory grows; so answers are copied out, and the views are made anew when they are found detached.
+// it only until the memory grows; so answers are copied out, or decoded before
+// anything else is asked, and the views are made anew when they are found detached.
 
 import { type Engine as Binding, instantiate } from '../wasm/revkv.js'
 import { decodeText, decodeValue } from './codecs.js'

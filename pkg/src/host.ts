@@ -116,7 +116,7 @@ export class Host {
       compactRevision: () => core.call((engine) => engine.compactRevision),
       bytes: () => core.call((engine) => engine.stats()).bytes,
       compact: (revision) => this.compact(revision),
-      report: (error) => hearer.report(error),
+      report: (error) => this.#report(error),
     })
     lock?.lost.then((error) => this.#persist.fail(error))
     this.#resume()
@@ -183,8 +183,8 @@ export class Host {
   unpinning(revision: number): () => void {
     const { life } = this
     return () => {
-      // The pins of a content end with it; one of the same number would be somebody else's.
-      if (this.#closing || life !== this.life) return
+      // The pins of a content end with it, or with the engine; one of the same number would be somebody else's.
+      if (this.#closing || this.core.trap || life !== this.life) return
       if (this.core.call((engine) => engine.releaseSnapshot(revision))) this.#compactInBackground()
     }
   }
@@ -228,7 +228,7 @@ export class Host {
     await this.#persist.settled()
     this.#persist.check(false)
     this.core.call((engine) => engine.restore(bytes, newIncarnation()))
-    this.#persist.replaced()
+    this.#persist.restored()
     this.#replaced()
     this.#changed()
     this.#armExpiry()
@@ -275,7 +275,7 @@ export class Host {
 
   #changed(): void {
     this.changes++
-    this.#persist.start()
+    this.#persist.changed()
     this.watchers.wake()
     this.#retainer.changed()
   }
@@ -319,11 +319,14 @@ export class Host {
 
   #expire(): void {
     try {
+      const before = this.core.call((engine) => engine.revision)
       this.core.call((engine) => engine.tick(Date.now()))
-      this.#changed()
+      // A lease without keys leaves nothing that could be missed.
+      if (this.core.call((engine) => engine.revision) > before) this.#changed()
+      else this.#persist.start()
       this.#armExpiry()
     } catch (e) {
-      this.#hearer.report(e)
+      this.#report(e)
     }
   }
 
@@ -348,13 +351,22 @@ export class Host {
     if (revision > durableRevision && revision <= newest) await this.#persist.written('relaxed')
     await this.watchers.settled()
     this.apply(wire.packCompact(revision))
+    // Waited for from here on: a storage that fails before the removal is done may take it back.
+    const noted = this.#persist.written('relaxed')
+    noted.catch(() => {})
     if (revision > 0) this.#hearer.emit('compacted', { revision })
     await this.#compactPhysically()
+    await noted
     await this.#persist.written(this.durability === 'memory' ? 'relaxed' : this.durability)
   }
 
   #compactInBackground(): void {
-    this.#background(this.#compactPhysically()).catch((e: unknown) => this.#hearer.report(e))
+    this.#background(this.#compactPhysically()).catch((e: unknown) => this.#report(e))
+  }
+
+  /** What failed in the background, unless the engine has stopped: that is told by itself, and all goes on in the next. */
+  #report(error: unknown): void {
+    if (!this.core.trap) this.#hearer.report(error)
   }
 
   /** The removal itself, in slices, so that a large one does not hold up anything else. */

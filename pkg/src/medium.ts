@@ -41,6 +41,8 @@ async function answered<T>(asking: Promise<T>, ticksMax = answerTicksMax): Promi
 
 export class Medium {
   readonly adapter: StorageAdapter
+  /** The highest id of a blob that was there when it was last read. */
+  lastId = ''
   readonly #name: string
   readonly #maxBytes: number
   #handle: StorageHandle
@@ -70,6 +72,7 @@ export class Medium {
   async recover(how: { signal?: AbortSignal | undefined; refused?: (e: unknown) => void; beside?: Core } = {}) {
     const { signal, refused, beside } = how
     const core = beside?.beside(newIncarnation()) ?? newCore(this.adapter.maxBlobBytes, this.#maxBytes)
+    this.lastId = ''
     try {
       const blobs = this.#handle.read()[Symbol.asyncIterator]()
       for (;;) {
@@ -78,6 +81,7 @@ export class Medium {
         signal?.throwIfAborted()
         try {
           const { id, bytes } = checkBlob(blob)
+          this.lastId = id
           core.call((engine) => engine.recover(id, bytes))
         } catch (e) {
           if (!refused) throw e

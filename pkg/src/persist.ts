@@ -24,6 +24,8 @@ interface Batch {
   batch: StorageBatch
   through: number
   durability: 'relaxed' | 'strict'
+  /** It holds something that was applied, and not only what was written in another form before. */
+  isChanged: boolean
 }
 
 export interface PersistEvents {
@@ -66,6 +68,10 @@ export class Persist {
   /** Something has been written since the last "strict" batch: at first by the opening, or by whoever had it open before. */
   #unflushed = true
   #running = false
+  /** Something was applied since the last batch was gathered. */
+  #isChanged = false
+  /** Why the last of what was applied was taken back. */
+  #takenBack: RevkvError | undefined
   /** Settles when the loop has last come to rest. */
   #loop: Promise<void> = Promise.resolve()
   /** What has been told as durable. */
@@ -106,6 +112,12 @@ export class Persist {
     this.#full.until = Date.now() + fullMs
   }
 
+  /** Something was applied. */
+  changed(): void {
+    this.#isChanged = true
+    this.start()
+  }
+
   /** Sets the loop going. */
   start(): void {
     if (!this.#medium || this.#running || this.#failure) return
@@ -126,8 +138,8 @@ export class Persist {
     })
   }
 
-  /** Another content is in the place of what was; its revisions have not been told. */
-  replaced(): void {
+  /** The content is another, of which nothing is stored yet. */
+  restored(): void {
     this.#told = 0
   }
 
@@ -147,9 +159,11 @@ export class Persist {
   /** Writes what is left and lets go of the storage. Rejects with the failure when it left something unwritten. */
   async close(): Promise<void> {
     if (!this.#medium) return
+    this.#takenBack = undefined
     try {
       await this.written('strict').catch(() => {})
       await this.#loop
+      if (this.#takenBack) throw this.#takenBack
       if (this.#failure && (this.#lost || this.#core.call((engine) => engine.takeReady()))) throw this.#failure
     } finally {
       await this.#medium.close()
@@ -176,8 +190,11 @@ export class Persist {
       } catch (e) {
         const error = storageError(e)
         for (const waiter of group) waiter.reject(error)
-        // An engine that has stopped is replaced, whoever met it.
-        if (error === this.#core.trap) continue
+        // An engine that has stopped is replaced, whoever met it: one that was read beside it, too, which tells nobody.
+        if (error === this.#core.trap) {
+          this.#trapped(error)
+          continue
+        }
         this.#lost = true
         this.fail(error)
         break
@@ -207,6 +224,8 @@ export class Persist {
         engine.rewind(found)
         this.#events.rewound()
         this.#full = { error, until: Date.now() + fullMs }
+        if (batch.isChanged || this.#isChanged) this.#takenBack = error
+        this.#isChanged = false
         for (const waiter of [...group, ...this.#takeWaiting()]) waiter.reject(error)
       })
       this.#events.full(error)
@@ -222,6 +241,7 @@ export class Persist {
         await this.#reopened(medium, (engine, found) => engine.heal(found))
         const batch = this.#gather()
         if (batch) {
+          this.#epoch = batch.batch.epoch
           await medium.write(batch.batch, 'strict')
           if (this.#failure) throw this.#failure
           this.#confirm({ ...batch, durability: 'strict' })
@@ -237,16 +257,20 @@ export class Persist {
     return true
   }
 
-  /** Of a batch that failed while the engine had stopped, what the storage holds tells whether it is written. */
-  async #settle(medium: Medium, batch: Batch, group: Waiter[], error: RevkvError): Promise<boolean> {
-    const revision = await this.#rebuild(medium, this.#core.trap ?? error)
-    if (batch.through > 0 && revision >= batch.through) return true
+  /**
+   * Of a batch that failed while the engine had stopped, what the storage holds tells whether it is written: its last blob.
+   * (Not the revision, which a batch of leases or of another content does not move.)
+   */
+  async #settle(medium: Medium, { batch }: Batch, group: Waiter[], error: RevkvError): Promise<boolean> {
+    await this.#rebuild(medium, this.#core.trap ?? error)
+    const last = batch.put.at(-1)
+    if (last && last.id <= medium.lastId) return true
     for (const waiter of group) waiter.reject(error)
     return false
   }
 
-  /** Reads what the storage holds into an engine that replaces the one that has stopped; gives the revision it reaches to. */
-  async #rebuild(medium: Medium, trap: RevkvError): Promise<number> {
+  /** Reads what the storage holds into an engine that replaces the one that has stopped. */
+  async #rebuild(medium: Medium, trap: RevkvError): Promise<void> {
     // One that stops again and again, with nothing done in between, will not do better the next time.
     if (this.#rebuilds++ === rebuildsMax) throw new RevkvError('ENGINE_FAILED', trap.message, { cause: trap })
     await medium.reopen()
@@ -257,25 +281,26 @@ export class Persist {
       found.free()
       throw new RevkvError('NOT_LEADER', 'Another store has written to the storage since: open it again.')
     }
+    if (revision === 1 && this.#told > 1) this.#gone(found, 'what it held is gone.')
     this.#core.replace(found)
     this.#unflushed = true
     this.#events.rebuilt(trap, revision)
-    return revision
   }
 
   async #reopened(medium: Medium, adopt: Parameters<Core['adopt']>[1]): Promise<void> {
     await medium.reopen()
     const found = (await medium.recover({ beside: this.#core })).start()
     if (found.call((engine) => engine.revision) === 1 && this.#core.call((engine) => engine.durableRevision) > 1) {
-      found.free()
-      this.#events.evicted()
-      // By somebody who wanted it gone, perhaps; so it is not made again.
-      throw new RevkvError(
-        'STORAGE_LOST',
-        'The database was deleted while it was open; what it held is in memory only.',
-      )
+      this.#gone(found, 'what it held is in memory only.')
     }
     this.#core.adopt(found, adopt)
+  }
+
+  /** The database is a new one: by somebody who wanted the old one gone, perhaps; so that is not made again. */
+  #gone(found: Core, what: string): never {
+    found.free()
+    this.#events.evicted()
+    throw new RevkvError('STORAGE_LOST', `The database was deleted while it was open; ${what}`)
   }
 
   /** What there is to write. A flush of what went out "relaxed" is a batch of its own, without blobs. */
@@ -283,12 +308,15 @@ export class Persist {
     const packed = this.#core.call((engine) => engine.takeReady())
     const durability = this.#strict ? 'strict' : 'relaxed'
     this.#strict = false
+    const isChanged = this.#isChanged
+    this.#isChanged = false
     if (packed) {
       const { through, ...batch } = readReady(packed)
-      return { batch, through, durability }
+      return { batch, through, durability, isChanged }
     }
     if (durability === 'relaxed' || !this.#unflushed) return undefined
-    return { batch: { epoch: this.#core.call((engine) => engine.epoch), put: [], delete: [] }, through: 0, durability }
+    const flush = { epoch: this.#core.call((engine) => engine.epoch), put: [], delete: [] }
+    return { batch: flush, through: 0, durability, isChanged }
   }
 
   #confirm({ through, durability }: Batch): void {

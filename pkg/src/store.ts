@@ -26,6 +26,7 @@ import type {
   ChangeSet,
   DeleteResult,
   Difference,
+  Durability,
   Entry,
   HistoryOptions,
   Key,
@@ -134,10 +135,15 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
   }
 
   list(range: Range = {}, options?: ListOptions): ListResult<V> {
-    return this.#read('list', () => {
+    return this.#read('list', (host) => {
       const request = txn.checkList(range, options, this.#form.space)
       const { keys, revision, keysOnly } = request
-      const recount = (newest: number) => this.#count(keys, revision || newest)
+      const { life } = host
+      const recount = (newest: number) => {
+        if (host.life !== life)
+          throw new RevkvError('RESTORED', "The store's content was replaced; what was there is gone.")
+        return this.#count(keys, revision || newest)
+      }
       return readList(this.#range({ ...request, uncounted: true }), this.#form, keysOnly, recount)
     })
   }
@@ -252,7 +258,8 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
     return this.#write('transact', options, [...writeOptions, 'retries'], (given, host) => {
       args.callback(body, 'body')
       const retries = given.retries === undefined ? retriesUsual : args.integer(given.retries, 'retries')
-      return this.#transact(host, body, retries, args.abortSignal(given.signal))
+      const durability = args.durability(given.durability) ?? host.durability
+      return this.#transact(host, body, retries, durability, args.abortSignal(given.signal))
     })
   }
 
@@ -487,6 +494,7 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
     host: Host,
     body: (tx: Transaction<V>) => T | Promise<T>,
     retries: number,
+    durability: Durability,
     signal: AbortSignal | undefined,
   ): Promise<T> {
     for (let tries = 0; ; tries++) {
@@ -498,7 +506,13 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
         const result = await detachable(Promise.resolve(body(tx)), signal)
         signal?.throwIfAborted()
         this.#checkOpen()
-        if (!tx.isWriting || (!tx.isOutlived && this.#commitDraft(host, tx.draft()))) return result
+        if (!tx.isWriting) return result
+        if (!tx.isOutlived && this.#commitDraft(host, tx.draft())) {
+          tx.end()
+          // Waited for from here on, not from a later microtask: by then it may have been taken back.
+          await host.written(durability, signal)
+          return result
+        }
       } catch (e) {
         // All it reads was replaced under it; that is a conflict like another.
         if (!tx.isOutlived || !RevkvError.is(e) || e.code !== 'RESTORED') throw e

@@ -265,7 +265,8 @@ export interface Store<V = unknown> extends EventTarget, AsyncDisposable {
    * Everything at one revision, checksummed, with all that is kept of its history unless `history` is false; leases are
    * those there are now. It is cut at the call: its size is known, and what is written afterwards is not in it. Its bytes are
    * made as they are read; from the first to the last, compaction removes nothing. Where compaction has removed something
-   * of it before, reading it fails with `COMPACTED`. Errors: `COMPACTED`, `FUTURE_REVISION`.
+   * of it before, or a lease was granted or has ended, reading it fails with `COMPACTED`; where the content was replaced,
+   * with `RESTORED`. Errors: `COMPACTED`, `FUTURE_REVISION`.
    *
    * @example
    * const backup = store.backup()
@@ -464,7 +465,7 @@ export interface StoreStats {
   revisions: number
   /** What keys and history are counted as, as by `maxBytes`. */
   bytes: number
-  /** Memory of the engine's module, which all stores of the page share and which does not shrink. */
+  /** Memory of the store's engine, which does not shrink. */
   wasmBytes: number
   /**
    * What the storage takes, in bytes, as it said last; each call asks it again in the background. -1: it has not said, or

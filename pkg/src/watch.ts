@@ -60,7 +60,7 @@ class Cursor<V> {
   readonly #request: WatchRequest
   /** The last revision the reader has been told of. */
   #last: number
-  /** Nothing up to this revision is left to be given. */
+  /** Nothing up to this revision is left to be given. Never one that is not there yet. */
   #through: number
 
   constructor(core: Core, form: Form<V>, wish: Wish) {
@@ -70,8 +70,9 @@ class Cursor<V> {
     this.progress = wish.progress
     const { startRevision } = wish.request
     this.#request = wish.request
-    this.#last = startRevision > 0 ? startRevision - 1 : core.call((engine) => engine.revision)
-    this.#through = this.#last
+    const newest = core.call((engine) => engine.revision)
+    this.#last = startRevision > 0 ? startRevision - 1 : newest
+    this.#through = Math.min(this.#last, newest)
     const request = packWatch(wish.request)
     this.id = core.call((engine) => engine.watch(request))
   }
@@ -81,7 +82,8 @@ class Cursor<V> {
     // The number it had may be another's in the new engine; none has 0.
     this.id = 0
     if (this.#through > kept) throw new RevkvError('RESTORED', 'What this watch was told of last is gone: read anew.')
-    const request = packWatch({ ...this.#request, startRevision: this.#through + 1 })
+    const startRevision = Math.max(this.#request.startRevision, this.#through + 1)
+    const request = packWatch({ ...this.#request, startRevision })
     this.id = this.#core.call((engine) => engine.watch(request))
   }
 
@@ -99,7 +101,10 @@ class Cursor<V> {
    */
   take(horizon: Horizon, ahead?: Uint8Array | RevkvError): WatchBatch<V>[] {
     if (RevkvError.is(ahead)) throw ahead
-    const taken = ahead ?? this.#core.call((engine) => engine.takeEvents(this.id, this.upTo(horizon), eventsMax))
+    const upTo = this.upTo(horizon)
+    // Nothing is durable yet of a content that was restored; to the engine a 0 would be everything.
+    if (upTo === 0) return []
+    const taken = ahead ?? this.#core.call((engine) => engine.takeEvents(this.id, upTo, eventsMax))
     const { batches, through } = readTaken(new Reader(taken), this.#form)
     this.#through = Math.max(this.#through, through)
     const newest = batches.at(-1)
@@ -249,7 +254,9 @@ export class Watchers {
       try {
         subscriber.reopen(kept)
       } catch (e) {
-        subscriber.end(e)
+        // Where this engine has stopped too they wait for the next, under numbers that no watcher has.
+        if (this.isStopped) this.#subscribers.set(-1 - this.#subscribers.size, subscriber)
+        else subscriber.end(e)
       }
     }
     this.wake()

@@ -110,6 +110,26 @@ describe('a backup', () => {
     expect(after).toEqual([153])
   })
 
+  test('may be left half read after the store was closed', async () => {
+    const store = await filled()
+    const reader = store.backup().stream().getReader()
+    await reader.read()
+    await store.close()
+    await reader.cancel()
+  })
+
+  test('leaves a list of what it replaces without a count that was not asked for', async () => {
+    const store = await filled()
+    const backup = await store.backup().bytes()
+    const counted = store.list({}, { limit: 1 })
+    expect(counted.count).toBe(51)
+    const list = store.list({}, { limit: 1 })
+    await store.delete({ prefix: 'k' })
+    await store.restore(backup)
+    expect(counted.count).toBe(51)
+    expect(await codeOf(() => list.count)).toBe('RESTORED')
+  })
+
   test('that is no backup, cut or damaged changes nothing', async () => {
     const store = await filled()
     const before = content(store)

@@ -258,6 +258,48 @@ describe('a storage that fails', () => {
     ).toEqual(['c'])
   })
 
+  test('while closing is told by close, if something was taken back', async () => {
+    const gate = new Gate()
+    const store = await openStore<number>({ storage: gate, durability: 'memory' })
+    await store.put('a', 1)
+    await store.sync()
+    gate.refusal = full()
+    await store.put('a', 2)
+    expect(await codeOf(() => store.close())).toBe('QUOTA_EXCEEDED')
+
+    gate.refusal = undefined
+    const again = await openStore<number>({ storage: gate, durability: 'memory' })
+    expect(again.get('a')).toBe(1)
+    gate.refusal = full()
+    await again.put('a', 2)
+    expect(await codeOf(() => again.sync())).toBe('QUOTA_EXCEEDED')
+    expect(await codeOf(() => again.close()), 'it was told of all there was').toBe('none')
+  })
+
+  test('a compaction that is taken back before it is done is told', async () => {
+    let isFull = false
+    const storage = changed(memory(), (handle) => ({
+      write(batch: StorageBatch, durability: 'relaxed' | 'strict') {
+        if (!isFull) return handle.write(batch, durability)
+        isFull = false
+        return Promise.reject(full())
+      },
+    }))
+    const store = await openStore<number>({ storage })
+    // So many that they are removed in more than one slice.
+    const keys = Array.from({ length: 30_000 }, (_, i) => `k${i}`)
+    for (let i = 0; i < 3; i++) {
+      await store.putMany(
+        keys.map((key) => [key, i] as const),
+        { durability: 'memory' },
+      )
+    }
+    await store.sync()
+    isFull = true
+    expect(await codeOf(() => store.compact(store.revision))).toBe('QUOTA_EXCEEDED')
+    expect(store.compactRevision).toBe(0)
+  })
+
   // Small pieces are joined along with whatever is written. On a full disk the join, which could wait, had every
   // deletion refused that it came with, and so there was never room again.
   test('for want of room joins nothing for a while, so that a deletion needs room for itself only', async () => {

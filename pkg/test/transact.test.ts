@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import type { Store, Transaction } from '../src/index.js'
-import { codeOf, openStore, turn } from './open.js'
+import { RevkvError, type StorageBatch, type Store, type Transaction } from '../src/index.js'
+import { memory } from '../src/storage/memory.js'
+import { changed, codeOf, openStore, turn } from './open.js'
 
 const keysOf = (view: Pick<Store<number>, 'list'>) =>
   view
@@ -386,6 +387,34 @@ test('waits until it is as durable as asked', async () => {
   await store.transact((tx) => tx.put('a', 5), { durability: 'strict' })
   expect(store.durableRevision).toBe(3)
   expect(await codeOf(() => store.transact(() => {}, { durability: 'none' } as object))).toBe('INVALID_ARGUMENT')
+})
+
+test('is not told to be written when a full storage has it taken back, at whichever moment', async () => {
+  const outcomes = new Set<string>()
+  for (let moment = 0; moment < 60; moment++) {
+    let isFull = false
+    const storage = changed(memory(), (handle) => ({
+      write(batch: StorageBatch, durability: 'relaxed' | 'strict') {
+        if (!isFull) return handle.write(batch, durability)
+        isFull = false
+        return Promise.reject(new RevkvError('QUOTA_EXCEEDED', 'full'))
+      },
+    }))
+    const store = await openStore<number>({ storage })
+    isFull = true
+    const put = codeOf(() => store.put('a', 1))
+    const code = await codeOf(() =>
+      store.transact(async (tx) => {
+        for (let i = 0; i < moment; i++) await undefined
+        tx.put('b', 1)
+      }),
+    )
+    expect(await put).toBe('QUOTA_EXCEEDED')
+    expect([moment, code, store.get('b')]).toEqual([moment, code, code === 'none' ? 1 : undefined])
+    outcomes.add(code)
+    await store.close()
+  }
+  expect([...outcomes]).toContain('QUOTA_EXCEEDED')
 })
 
 test('a thousand keys read and written are one revision', async () => {

@@ -1,10 +1,10 @@
 // An engine that stops: what a user is told, what is kept, and what goes on.
 
-import { afterEach, expect, test, vi } from 'vitest'
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import { Engine } from '../src/engine.js'
-import type { RevkvError, Store, WatchBatch } from '../src/index.js'
+import { RevkvError, type StorageAdapter, type StorageBatch, type Store, type WatchBatch } from '../src/index.js'
 import { memory } from '../src/storage/memory.js'
-import { codeOf, Gate, openStore } from './open.js'
+import { changed, codeOf, Gate, openStore, turn } from './open.js'
 
 /** (module (func (export "trap") unreachable)) */
 const trapping = new Uint8Array([
@@ -16,7 +16,7 @@ const { instance } = await WebAssembly.instantiate(trapping)
 const trap = instance.exports.trap as () => never
 
 /** The next call of this kind into any engine meets a trap, a real one. */
-function stopAt(method: 'apply' | 'get' | 'range' | 'takeReady', times = 1): void {
+function stopAt(method: 'apply' | 'get' | 'range' | 'recover' | 'takeReady', times = 1): void {
   const spy = vi.spyOn(Engine.prototype, method)
   for (let i = 0; i < times; i++) spy.mockImplementationOnce(trap)
 }
@@ -158,6 +158,172 @@ test('leases and a compaction go on', async () => {
   expect(store.compactRevision).toBe(3)
   await lease.revoke()
   expect(store.get('a')).toBeUndefined()
+})
+
+test('an engine that stops after the storage was healed is replaced like another', async () => {
+  let writes = 0
+  const storage = changed(memory(), (handle) => ({
+    write(batch: StorageBatch, durability: 'relaxed' | 'strict') {
+      // The first is the claim of the opening.
+      return ++writes === 2 ? Promise.reject(new Error('cut off')) : handle.write(batch, durability)
+    },
+  }))
+  const store = await openStore<unknown>({ storage })
+  const errors: unknown[] = []
+  store.addEventListener('error', (e) => errors.push(e.detail.error))
+  const mended = healed(store)
+  await store.put('a', 1)
+  await mended
+  const back = healed(store)
+  stopAt('range')
+  expect(() => store.list()).toThrow()
+  await back
+  await store.put('a', 2)
+  expect([store.get('a'), errors]).toEqual([2, []])
+})
+
+test('a grant that failed while the engine had stopped is not taken for written, though it makes no revision', async () => {
+  const gate = new Gate()
+  const store = await openStore<unknown>({ storage: gate })
+  await store.put('a', 1)
+  gate.hold()
+  gate.refusal = new Error('cut off')
+  const before = gate.batches.length
+  const grant = codeOf(() => store.grant(60))
+  await vi.waitFor(() => expect(gate.batches.length).toBe(before + 1))
+  stopAt('range')
+  const back = healed(store)
+  expect(() => store.list()).toThrow()
+  gate.lift()
+  expect(await grant).toBe('STORAGE_LOST')
+  gate.refusal = undefined
+  await back
+  expect(store.leases()).toEqual([])
+})
+
+test('one that stops while it is read beside another leaves nobody with what is gone', async () => {
+  const gate = new Gate()
+  const store = await openStore<unknown>({ storage: gate })
+  await store.put('a', 1)
+  gate.hold()
+  gate.refusal = new RevkvError('QUOTA_EXCEEDED', 'full')
+  const before = gate.batches.length
+  const inFlight = codeOf(() => store.put('a', 2))
+  await vi.waitFor(() => expect(gate.batches.length).toBe(before + 1))
+  const waiting = codeOf(() => store.put('a', 3))
+  stopAt('recover')
+  const back = healed(store)
+  gate.lift()
+  expect(await inFlight).toBe('ENGINE_FAILED')
+  gate.refusal = undefined
+  expect(await waiting).toBe('ENGINE_FAILED')
+  await back
+  expect(store.get('a')).toBe(1)
+})
+
+test('one that stops when its database is gone does not go on with an empty one', async () => {
+  let medium = memory()
+  const storage: StorageAdapter = { ...medium, open: (name, signal) => medium.open(name, signal) }
+  const store = await openStore<unknown>({ storage })
+  const evicted = vi.fn()
+  store.addEventListener('evicted', evicted)
+  const failure = new Promise<unknown>((resolve) => store.addEventListener('error', (e) => resolve(e.detail.error)))
+  const closed = new Promise((resolve) => store.addEventListener('closed', resolve))
+  await store.put('a', 1)
+  medium = memory()
+  stopAt('range')
+  expect(() => store.list()).toThrow()
+  expect(await failure).toMatchObject({ code: 'STORAGE_LOST' })
+  expect(evicted).toHaveBeenCalledOnce()
+  await closed
+})
+
+test('a lease that ends before another engine is there ends in that, and is no failure', async () => {
+  vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTimeout'] })
+  onTestFinished(() => {
+    vi.useRealTimers()
+  })
+  const gate = new Gate()
+  const store = await openStore<unknown>({ storage: gate })
+  const errors: unknown[] = []
+  store.addEventListener('error', (e) => errors.push(e.detail.error))
+  await store.put('a', 1, { ttlSeconds: 1 })
+  gate.hold()
+  const inFlight = store.put('b', 1)
+  await turn()
+  stopAt('range')
+  const back = healed(store)
+  expect(() => store.list()).toThrow()
+  vi.advanceTimersByTime(1500)
+  gate.lift()
+  await inFlight
+  await back
+  expect([store.get('a'), store.get('b'), errors]).toEqual([undefined, 1, []])
+})
+
+test('an engine that stops while watches are opened in it leaves them to the next', async () => {
+  const store = await openStore<unknown>({ storage: memory() })
+  await store.put('a', 1)
+  const live = store.live((view) => view.get('a'))
+  const seen: unknown[] = []
+  live.subscribe(() => seen.push(live.value))
+  const heard: number[] = []
+  const errors: unknown[] = []
+  store.on('a', ({ revision }) => heard.push(revision), { onError: (error) => errors.push(error) })
+  stopAt('range')
+  // The live query runs again in the next engine, before the listener is there.
+  stopAt('get')
+  expect(() => store.list()).toThrow()
+  await healed(store)
+  await vi.waitFor(() => expect(store.get('a')).toBe(1))
+  await store.put('a', 2)
+  await turn()
+  expect([heard, errors, seen.at(-1)]).toEqual([[3], [], 2])
+})
+
+test('a watch of a revision to come goes on', async () => {
+  const store = await openStore<unknown>({ storage: memory() })
+  await store.put('a', 1)
+  const heard: number[] = []
+  const errors: unknown[] = []
+  store.on('a', ({ revision }) => heard.push(revision), { from: 5, onError: (error) => errors.push(error) })
+  stopAt('range')
+  const back = healed(store)
+  expect(() => store.list()).toThrow()
+  await back
+  for (let i = 0; i < 4; i++) await store.put('a', i)
+  await turn()
+  expect([errors, heard]).toEqual([[], [5, 6]])
+})
+
+test('a backup that is read does not go on with that of another engine, nor ends it', async () => {
+  const store = await openStore<unknown>({ storage: memory() })
+  await store.putMany(Array.from({ length: 200 }, (_, i) => [`k${i}`, 'x'.repeat(1000)] as const))
+  const early = store.backup()
+  const reader = early.stream().getReader()
+  await reader.read()
+  stopAt('range')
+  const back = healed(store)
+  expect(() => store.list()).toThrow()
+  await back
+  const late = store.backup()
+  const other = late.stream().getReader()
+  let size = (await other.read()).value?.length ?? 0
+  expect(await codeOf(() => reader.read())).toBe('RESTORED')
+  expect(await codeOf(() => early.bytes())).toBe('RESTORED')
+  await reader.cancel().catch(() => {})
+  for (let next = await other.read(); next.value; next = await other.read()) size += next.value.length
+  expect(size).toBe(late.size)
+})
+
+test('a snapshot may be let go of before another engine is there', async () => {
+  const store = await openStore<unknown>({ storage: memory() })
+  const then = store.snapshot()
+  stopAt('range')
+  const back = healed(store)
+  expect(() => store.list()).toThrow()
+  then[Symbol.dispose]()
+  await back
 })
 
 test('a store that nothing else holds ends with the error, and leaves other stores alone', async () => {

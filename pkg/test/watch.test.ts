@@ -172,6 +172,27 @@ describe('watch', () => {
     expect(await waiting).toEqual(['2:a=0', '3:a=1', '4:a=2'])
   })
 
+  test('durable: after a restore to what was stored before, too, and not before that is stored again', async () => {
+    const gate = new Gate()
+    const store = await openStore<number>({ storage: gate })
+    await store.put('a', 1)
+    const backup = await store.backup().bytes()
+    for (let i = 2; i < 10; i++) await store.put('a', i)
+    gate.hold()
+    const restored = store.restore(backup)
+    await vi.waitFor(() => expect(store.durableRevision).toBe(0))
+    const seen = listen(store, {}, { durable: true, from: 1 })
+    await turn()
+    expect(seen).toEqual([])
+    gate.lift()
+    await restored
+    await turn()
+    expect(seen).toEqual(['2:a=1'])
+    await store.put('a', 3)
+    await turn()
+    expect(seen).toEqual(['2:a=1', '3:a=3'])
+  })
+
   test('durable: only what the storage has', async () => {
     const gate = new Gate()
     const store = await openStore<number>({ storage: gate })

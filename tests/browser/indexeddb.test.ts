@@ -281,6 +281,52 @@ test('compaction gives the space of old values back', async ({ open }) => {
   expect(sum(await blobSizes(page, 'thinned'))).toBeLessThan(5_000)
 })
 
+test('of a batch with a blob that cannot be stored nothing is written, and the next one is', async ({ open }) => {
+  const page = await open()
+  const found = await page.evaluate(async () => {
+    const unhandled: string[] = []
+    addEventListener('unhandledrejection', (e) => unhandled.push(String(e.reason)))
+    const handle = await indexedDb().open('half')
+    const gone = new Uint8Array(3)
+    structuredClone(gone.buffer, { transfer: [gone.buffer] })
+    const put = [
+      { id: '1', bytes: new Uint8Array(3) },
+      { id: '2', bytes: gone },
+    ]
+    const failed = await handle.write({ epoch: 1, put, delete: [] }, 'relaxed').catch((e) => e.code)
+    const ids = async () => {
+      const found: string[] = []
+      for await (const { id } of handle.read()) found.push(id)
+      return found
+    }
+    const before = await ids()
+    await handle.write({ epoch: 1, put: [{ id: '1', bytes: new Uint8Array(3) }], delete: [] }, 'strict')
+    const after = await ids()
+    await handle.close()
+    return { failed, before, after, unhandled }
+  })
+  expect(found).toEqual({ failed: 'STORAGE_LOST', before: [], after: ['1'], unhandled: [] })
+})
+
+test('a read that the browser aborts fails once, and nothing of it is left unhandled', async ({ open }) => {
+  const page = await open()
+  const found = await page.evaluate(async () => {
+    const unhandled: string[] = []
+    addEventListener('unhandledrejection', (e) => unhandled.push(String(e.reason)))
+    const { getAll } = IDBObjectStore.prototype
+    IDBObjectStore.prototype.getAll = function (...given) {
+      queueMicrotask(() => this.transaction.abort())
+      return getAll.apply(this, given)
+    }
+    const code = await revkv.open({ name: 'aborted', storage: indexedDb() }).catch((e) => e.code)
+    IDBObjectStore.prototype.getAll = getAll
+    // Unhandled rejections are told before the next task.
+    await new Promise((resolve) => setTimeout(resolve))
+    return { code, unhandled }
+  })
+  expect(found).toEqual({ code: 'STORAGE_LOST', unhandled: [] })
+})
+
 /** How many bytes each blob of a database has, read past the package. */
 function blobSizes(page: Page, name: string): Promise<number[]> {
   return page.evaluate(async (name) => {

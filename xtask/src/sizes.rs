@@ -30,7 +30,7 @@ const WASM: &str = "revkv.wasm";
 /// Where a budget is above its goal, it is where the package is now, so that it does not grow unnoticed.
 const BUDGETS: &[Budget] = &[
     // The goal is 12,000.
-    Budget { name: "core", entries: &[CORE], beside: &[], gz_bytes_max: 26_900, optional: false },
+    Budget { name: "core", entries: &[CORE], beside: &[], gz_bytes_max: 27_000, optional: false },
     Budget { name: "indexeddb", entries: &[INDEXEDDB], beside: &[CORE], gz_bytes_max: 5_000, optional: false },
     Budget { name: "react", entries: &["react.js"], beside: &[CORE], gz_bytes_max: 1_500, optional: true },
     // The goal is 45,000.

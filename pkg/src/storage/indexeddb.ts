@@ -160,6 +160,7 @@ class IndexedDbHandle implements StorageHandle {
       // Told below; without this an abort would also count as unhandled.
       done.catch(() => {})
       const state = tx.objectStore('meta').get('state')
+      state.catch(() => {})
       // A batch with blobs is written before the answer is there, which saves a way to the browser's process and back; a
       // transaction that should not have been is taken back. One without says again what is there.
       const isOptimistic = batch.put.length > 0
@@ -200,6 +201,8 @@ class IndexedDbHandle implements StorageHandle {
       for (;;) {
         const range = after === undefined ? undefined : IDBKeyRange.lowerBound(after, true)
         const tx = this.#db.transaction(['blobs', 'meta'])
+        // Its requests tell.
+        tx.done.catch(() => {})
         const store = tx.objectStore('blobs')
         const [ids, values, state] = await Promise.all([
           store.getAllKeys(range, pageBlobs),
@@ -221,8 +224,18 @@ type Blob = StorageBatch['put'][number]
 
 type Writing = IDBPTransaction<Schema, ('blobs' | 'meta')[], 'readwrite'>
 
-/** The requests of a batch; `before` is what the storage held. */
+/** The requests of a batch, or none; `before` is what the storage held. */
 function put(tx: Writing, batch: StorageBatch, before: State): void {
+  try {
+    request(tx, batch, before)
+  } catch (e) {
+    // A blob that cannot be copied: without this those before it would be written.
+    tx.abort()
+    throw e
+  }
+}
+
+function request(tx: Writing, batch: StorageBatch, before: State): void {
   // The plain requests: their failures come as the transaction's, so a promise for each would only cost.
   const blobs = unwrap(tx.objectStore('blobs'))
   for (const { id, bytes } of batch.put) blobs.add(bytes, id)
