@@ -335,7 +335,7 @@ fn journal(scale: &Scale) {
             for (place, key, value) in each() {
                 put(&mut stored, key, value);
                 if place % 100 == 99 {
-                    for Ready { put, delete, .. } in stored.take_ready() {
+                    if let Some(Ready { put, delete, .. }) = stored.take_ready() {
                         blobs.extend(put.into_iter().map(|blob| (blob.id, blob.bytes)));
                         delete.iter().for_each(|id| drop(blobs.remove(id)));
                     }
