@@ -334,11 +334,11 @@ fn journal(scale: &Scale) {
         let journaled = time(|| {
             for (place, key, value) in each() {
                 put(&mut stored, key, value);
-                if place % 100 == 99 {
-                    if let Some(Ready { put, delete, .. }) = stored.take_ready() {
-                        blobs.extend(put.into_iter().map(|blob| (blob.id, blob.bytes)));
-                        delete.iter().for_each(|id| drop(blobs.remove(id)));
-                    }
+                if place % 100 == 99
+                    && let Some(Ready { put, delete, .. }) = stored.take_ready()
+                {
+                    blobs.extend(put.into_iter().map(|blob| (blob.id, blob.bytes)));
+                    delete.iter().for_each(|id| drop(blobs.remove(id)));
                 }
             }
         });
