@@ -180,7 +180,7 @@ describe('watch', () => {
     for (let i = 2; i < 10; i++) await store.put('a', i)
     gate.hold()
     const restored = store.restore(backup)
-    await vi.waitFor(() => expect(store.durableRevision).toBe(0))
+    await vi.waitFor(() => expect(store.durableRevision).toBe(1))
     const seen = listen(store, {}, { durable: true, from: 1 })
     await turn()
     expect(seen).toEqual([])
