@@ -22,6 +22,7 @@
 mod codec;
 mod engine;
 mod error;
+mod header;
 mod journal;
 mod lease;
 mod mvcc;

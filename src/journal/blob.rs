@@ -6,6 +6,7 @@ use twox_hash::XxHash3_64;
 
 use crate::codec::{self, BorrowDecode, Encode};
 use crate::error::Error;
+use crate::header::{Checked, Kind};
 use crate::mvcc::Revision;
 
 const MAGIC: [u8; 4] = *b"rkv\0";
@@ -15,6 +16,7 @@ const PAYLOAD_BYTES_AT: usize = 120;
 const PAYLOAD_CHECKSUM_AT: usize = 124;
 const CHECKSUM_AT: usize = 132;
 pub(super) const HEADER_BYTES: usize = CHECKSUM_AT + 8;
+const KIND: Kind = Kind { magic: MAGIC, version: VERSION, checksum_at: CHECKSUM_AT, alien: "it is no revkv blob" };
 
 /// What the first piece of a stream is chained to.
 pub(super) const CHAIN_START: u64 = 0;
@@ -120,24 +122,10 @@ impl Header {
     /// Reads the blob at the front of `bytes`, which errors call `id`; gives it and what follows.
     pub fn open_prefix<'a>(id: &str, bytes: &'a [u8]) -> Result<(Opened<'a>, &'a [u8]), Error> {
         let corrupt = |offset, what| Error::Corrupt { blob: id.to_owned(), offset, what };
-        let (head, rest) =
-            bytes.split_at_checked(HEADER_BYTES).ok_or_else(|| corrupt(bytes.len(), "it is cut short"))?;
-        let (checked, checksum) = head.split_at(CHECKSUM_AT);
-        if checked[..4] != MAGIC {
-            return Err(corrupt(0, "it is no revkv blob"));
-        }
-        // The version comes before the checksum: another version may have another header.
-        let version = u16::from_le_bytes([checked[4], checked[5]]);
-        if version != VERSION {
-            return Err(Error::UnsupportedFormat { blob: id.to_owned(), version });
-        }
-        let checksum: u64 = codec::decode(checksum).map_err(|_| corrupt(CHECKSUM_AT, "no header checksum"))?;
-        if XxHash3_64::oneshot(checked) != checksum {
-            return Err(corrupt(CHECKSUM_AT, "the header does not match its checksum"));
-        }
-        let stored: Stored = codec::decode(checked).map_err(|_| corrupt(0, "the header cannot be read"))?;
+        let Checked { head, checksum, rest } = KIND.check(id, bytes)?;
+        let stored: Stored = codec::decode(head).map_err(|_| corrupt(0, "the header cannot be read"))?;
         if stored.flags != 0 {
-            return Err(Error::UnsupportedFormat { blob: id.to_owned(), version });
+            return Err(Error::UnsupportedFormat { blob: id.to_owned(), version: VERSION });
         }
         let (payload, rest) = rest
             .split_at_checked(stored.payload_bytes as usize)

@@ -7,6 +7,7 @@ use twox_hash::XxHash3_64;
 
 use crate::codec::{self, BorrowDecode, Encode};
 use crate::error::Error;
+use crate::header::{Checked, Kind};
 use crate::mvcc::{LeaseId, REVISION_MAX, Record, Revision};
 
 const MAGIC: [u8; 4] = *b"rkvc";
@@ -18,6 +19,7 @@ const LENGTHS_AT: usize = 72;
 const PAYLOAD_CHECKSUM_AT: usize = 80;
 const CHECKSUM_AT: usize = 88;
 const HEADER_BYTES: usize = CHECKSUM_AT + 8;
+const KIND: Kind = Kind { magic: MAGIC, version: VERSION, checksum_at: CHECKSUM_AT, alien: "it is no change set" };
 
 /// Committed transactions, whole and in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,24 +140,10 @@ impl Payload {
 impl<'a> OpenedChanges<'a> {
     /// Reads a change set, which is all of `bytes`.
     pub fn open(bytes: &'a [u8]) -> Result<Self, Error> {
-        let (head, payload) =
-            bytes.split_at_checked(HEADER_BYTES).ok_or_else(|| corrupt(bytes.len(), "it is cut short"))?;
-        let (checked, checksum) = head.split_at(CHECKSUM_AT);
-        if checked[..4] != MAGIC {
-            return Err(corrupt(0, "it is no change set"));
-        }
-        // The version comes before the checksum: another version may have another header.
-        let version = u16::from_le_bytes([checked[4], checked[5]]);
-        let unsupported = || Error::UnsupportedFormat { blob: NAME.to_owned(), version };
-        if version != VERSION {
-            return Err(unsupported());
-        }
-        if XxHash3_64::oneshot(checked).to_le_bytes() != *checksum {
-            return Err(corrupt(CHECKSUM_AT, "the header does not match its checksum"));
-        }
-        let stored: Stored = codec::decode(checked).map_err(|_| corrupt(0, "the header cannot be read"))?;
+        let Checked { head, rest: payload, .. } = KIND.check(NAME, bytes)?;
+        let stored: Stored = codec::decode(head).map_err(|_| corrupt(0, "the header cannot be read"))?;
         if stored.flags & !LEASES_COMPLETE != 0 {
-            return Err(unsupported());
+            return Err(Error::UnsupportedFormat { blob: NAME.to_owned(), version: VERSION });
         }
         let (leases, records) = payload
             .split_at_checked(stored.lease_bytes as usize)

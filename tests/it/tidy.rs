@@ -8,7 +8,7 @@ const LINES_MAX: usize = 600;
 
 /// Who may name whom: a room names those in rows below its own, never a sibling in its row.
 const ROWS: [&[&str]; 6] =
-    [&["wasm"], &["engine"], &["journal", "watch", "lease", "replica"], &["mvcc"], &["codec"], &["error"]];
+    [&["wasm"], &["engine"], &["journal", "watch", "lease", "replica"], &["mvcc"], &["codec", "header"], &["error"]];
 
 struct Source {
     path: PathBuf,
