@@ -2,14 +2,14 @@
 // retention. Stores and namespaces are views of one; they check what they are given and show what comes out.
 
 import { RevkvError } from './errors.js'
-import { ExpiryTimer, type Leases, randomLeaseId } from './lease.js'
+import { ExpiryTimer, type Leases } from './lease.js'
 import type { Lock } from './lock.js'
 import { type Medium, newIncarnation } from './medium.js'
 import { newOperations } from './operations.js'
 import { Persist } from './persist.js'
 import { Retainer } from './retention.js'
 import type { Sentinel } from './sentinel.js'
-import type { Durability, Retention, StoreEventMap, WriteResult } from './types.js'
+import type { Durability, Retention, StoreEventMap } from './types.js'
 import type { Core } from './wasm.js'
 import { Watchers } from './watch.js'
 import * as wire from './wire.js'
@@ -25,6 +25,16 @@ export interface Parts {
   /** Keeps others from opening the database. */
   lock?: Lock | undefined
   sentinel?: Sentinel | undefined
+}
+
+/** What a write asks of the engine: one request, whole or not at all, and what its answer is to whoever asked. */
+export interface Write<R> {
+  /** Good until the next one is packed. */
+  request: Uint8Array
+  /** It needs room in the storage. */
+  grows: boolean
+  /** The reader stands behind the answer's kind. */
+  read(reader: wire.Reader): R
 }
 
 /** Who is told what happens. */
@@ -74,8 +84,10 @@ export class Host {
     this.#sentinel = sentinel
     this.leases = {
       info: (id) => this.#leaseInfo(id),
-      keepAlive: (id) => this.#keepAlive(id),
-      revoke: (id) => this.#revoke(id),
+      write: (write) => {
+        this.checkOpen()
+        return this.write(write, durability)
+      },
     }
     this.watchers = new Watchers(core, (error) => hearer.report(error))
     this.#persist = new Persist(core, medium, {
@@ -130,6 +142,17 @@ export class Host {
     if (this.isClosing) throw new RevkvError('CLOSED', 'The store is closed.')
   }
 
+  /**
+   * Resolves with the answer when it is as durable as asked; with the signal's reason when that comes first. What it does is
+   * done at the call.
+   */
+  async write<R>({ request, grows, read }: Write<R>, durability: Durability, signal?: AbortSignal): Promise<R> {
+    const result = read(this.apply(request, grows))
+    // Not to wait for nothing: it would be a promise more for each write.
+    if (durability !== 'memory' || signal) await this.written(durability, signal)
+    return result
+  }
+
   /** One request to the engine. The reader stands behind the answer's kind, which is that of the request. */
   apply(request: Uint8Array, grows = false): wire.Reader {
     this.#persist.check(grows)
@@ -144,35 +167,6 @@ export class Host {
     // Code of the user's may have run since it was last looked at.
     signal?.throwIfAborted()
     if (durability !== 'memory') await detachable(this.#persist.written(durability), signal)
-  }
-
-  /** Gives the ttl granted. */
-  grant(id: bigint, ttlSeconds: number): number {
-    const reader = this.#applyLease(wire.packLeaseGrant(id, ttlSeconds))
-    reader.u64() // The revision, which a grant does not move.
-    reader.i64()
-    return reader.u64()
-  }
-
-  /** Runs `body` with a lease granted for each ttl; they go again when it throws, or gives that it has no use for them. */
-  withLeases<R>(ttls: number[], body: (leases: bigint[]) => R, isUsed: (result: R) => boolean = () => true): R {
-    const leases: bigint[] = []
-    const takeBack = () => {
-      for (const lease of leases) this.#applyLease(wire.packLeaseRevoke(lease))
-    }
-    try {
-      for (const ttlSeconds of ttls) {
-        const lease = randomLeaseId()
-        this.grant(lease, ttlSeconds)
-        leases.push(lease)
-      }
-      const result = body(leases)
-      if (!isUsed(result)) takeBack()
-      return result
-    } catch (e) {
-      takeBack()
-      throw e
-    }
   }
 
   pin(revision: number): number {
@@ -231,7 +225,6 @@ export class Host {
     this.#persist.restored()
     this.#replaced()
     this.#changed()
-    this.#armExpiry()
     await this.written(this.durability, undefined)
     this.#sentinel?.note(this.core, true)
   }
@@ -278,6 +271,7 @@ export class Host {
     this.#persist.changed()
     this.watchers.wake()
     this.#retainer.changed()
+    this.#armExpiry()
   }
 
   /** What was known of the content is not any more. */
@@ -286,31 +280,9 @@ export class Host {
     this.life++
   }
 
-  #applyLease(request: Uint8Array): wire.Reader {
-    const reader = this.apply(request)
-    this.#armExpiry()
-    return reader
-  }
-
   #leaseInfo(id: bigint): wire.LeaseInfo | undefined {
     const packed = this.core.call((engine) => engine.lease(id, Date.now()))
     return packed && wire.readLease(packed)
-  }
-
-  async #keepAlive(id: bigint): Promise<number> {
-    this.checkOpen()
-    const reader = this.#applyLease(wire.packLeaseKeepAlive(id))
-    reader.u64() // The revision, which a keep-alive does not move.
-    const ttlSeconds = reader.u64()
-    await this.written(this.durability, undefined)
-    return ttlSeconds
-  }
-
-  async #revoke(id: bigint): Promise<WriteResult> {
-    this.checkOpen()
-    const revision = this.#applyLease(wire.packLeaseRevoke(id)).u64()
-    await this.written(this.durability, undefined)
-    return { revision }
   }
 
   #armExpiry(): void {

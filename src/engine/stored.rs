@@ -114,6 +114,7 @@ impl Engine {
         self.transfers.clear();
         self.requests = Requests::default();
         self.watchers.end_all();
+        self.replaced += 1;
         self.is_doubtful = false;
         self.set_durable(NOTHING, 0);
         self.renew(incarnation);
@@ -158,6 +159,7 @@ impl Engine {
             journal.spare();
         }
         self.requests = found.requests;
+        self.replaced += 1;
         self.transfers.clear();
         self.skip_to(revision);
         if self.incarnation() == life {

@@ -68,8 +68,8 @@ impl Engine {
     /// Takes the next chunk of a snapshot; with the last one everything here is replaced by it, and the revision is given
     /// that it is of. The first chunk of another snapshot begins anew.
     ///
-    /// What is of the same life of the store goes on: watches where they were, and snapshots that can still be read. Watches
-    /// that were told of what is not in it end with `RESTORED`.
+    /// Where it has all that is here, watches go on where they were, and snapshots that can still be read. Else snapshots are
+    /// released, and watches that were told of what is not in it end with `RESTORED`.
     ///
     /// # Errors
     /// `CORRUPT` and `UNSUPPORTED_FORMAT`; nothing has changed, and another snapshot is needed.
@@ -106,6 +106,9 @@ impl Engine {
         self.is_doubtful |= self.journal.is_some();
         self.options.incarnation = self.incarnation();
         self.options.blob_bytes_max = 0;
+        // A replica holds what its source holds.
+        self.options.limits.bytes_max = 0;
+        self.store.unbound();
         self.journal = None;
         self.requests = Requests::default();
         self.transfers.clear();
@@ -124,7 +127,11 @@ impl Engine {
             () => 0,
         };
         let newest = store.current();
-        store.take_pins(&self.store, kept);
+        if kept >= self.store.current() {
+            store.take_pins(&self.store, kept);
+        } else {
+            self.replaced += 1;
+        }
         (self.store, self.lessor) = (store, lessor);
         self.is_doubtful = false;
         self.transfers.clear();
