@@ -298,7 +298,7 @@ impl Leader {
                 codec::encode_into(&response, &mut packed);
                 (engine.revision(), Came::Applied(packed))
             }
-            Ok(Once::Before { revision }) => (revision, Came::Before),
+            Ok(Once::Before { revision, response }) => (revision, response.map_or(Came::Before, Came::Applied)),
             Ok(Once::Refused) => {
                 let text = "the request was refused by a leader that is gone".to_owned();
                 (engine.revision(), Came::Refused("CONFLICT".to_owned(), text))
