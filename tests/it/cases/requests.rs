@@ -125,6 +125,8 @@ struct Pair {
     leader: Leader,
     replica: Engine,
     follower: Follower,
+    /// How many messages there were.
+    carried: usize,
 }
 
 impl Pair {
@@ -134,7 +136,7 @@ impl Pair {
         let (leader, told) = Leader::new(1, &store.engine);
         let mut replica = Engine::new(EngineOptions::default());
         replica.start().expect("nothing is stored");
-        let mut pair = Self { store, leader, replica, follower: Follower::new(2, 1) };
+        let mut pair = Self { store, leader, replica, follower: Follower::new(2, 1), carried: 0 };
         pair.carry(told);
         pair
     }
@@ -142,6 +144,7 @@ impl Pair {
     /// Carries messages until there are no more.
     fn carry(&mut self, mut outgoing: Vec<Outgoing>) {
         while let Some(Outgoing { to, bytes }) = outgoing.pop() {
+            self.carried += 1;
             outgoing.extend(match to {
                 1 => self.leader.handle(&mut self.store.engine, &bytes, 0).expect("it leads"),
                 _ => self.follower.handle(&mut self.replica, &bytes, 0),
@@ -179,6 +182,25 @@ fn a_follower_hears_of_what_is_stored() {
     pair.carry(outgoing);
     let done = pair.follower.take_done();
     assert!(matches!(&done[..], [(_, Came::Refused(code, _))] if code == "INVALID_ARGUMENT"), "{done:?}");
+}
+
+/// What was written, that it is here, and nothing more: two messages for each commit.
+#[test]
+fn a_commit_is_told_once() {
+    let mut pair = Pair::new();
+    let before = pair.carried;
+    for value in 0..10 {
+        pair.store.put("b", &value.to_string());
+        pair.stored();
+    }
+    assert_eq!(pair.carried - before, 20);
+    assert_eq!((pair.replica.revision(), pair.follower.is_in_sync()), (13, true));
+    // Leases change without a revision, and are told when the time has come.
+    pair.store.grant(5, 60).expect("granted");
+    pair.stored();
+    let told = pair.leader.tick(&mut pair.store.engine, 10_000);
+    pair.carry(told);
+    assert_eq!(pair.replica.leases(), [LeaseId(5)]);
 }
 
 /// The medium is full: what it refused is taken back, and so is the answer.
