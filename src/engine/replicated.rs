@@ -21,10 +21,12 @@ const COMPARED: u64 = 16;
 pub enum Once {
     /// It was applied.
     Now(Response),
-    /// It had been applied before; what it was answered is not kept.
+    /// It had been applied before.
     Before {
         /// The store's revision with it.
         revision: u64,
+        /// The packed [`Response`] that it was answered; none where that was too long to be kept.
+        response: Option<Vec<u8>>,
     },
     /// It had been refused before; why is not kept.
     Refused,
@@ -150,7 +152,8 @@ impl Engine {
     }
 
     /// Applies a request of another tab, unless it was applied before: by this engine, or one that wrote to the same storage.
-    /// That it was is stored in the batch of what it wrote, so that no crash comes between.
+    /// That it was is stored in the batch of what it wrote, so that no crash comes between; and what it was answered, where
+    /// that is short.
     ///
     /// A client's numbers are dense, and its requests are to be applied in their order. It sends a request again until it is
     /// answered, and has no more than [`REQUESTS_MAX`](crate::REQUESTS_MAX) unanswered.
@@ -164,14 +167,17 @@ impl Engine {
                 return Err(Error::InvalidArgument("a request has a number larger than there are"));
             }
             Known::New => {}
-            Known::Applied { revision } => return Ok(Once::Before { revision }),
+            Known::Applied { revision, response } => {
+                let response = (!response.is_empty()).then(|| response.to_vec());
+                return Ok(Once::Before { revision, response });
+            }
             Known::Refused => return Ok(Once::Refused),
             Known::Old => return Ok(Once::Old),
         }
         let response = self.apply(request, now_ms)?;
-        let revision = self.store.current();
-        self.requests.note(client, number, revision);
-        self.note(&Note::Applied { client, number, revision });
+        let (revision, kept) = (self.store.current(), replica::kept(&response));
+        self.requests.note(client, number, revision, &kept);
+        self.note(&Note::Applied { client, number, revision, response: &kept });
         Ok(Once::Now(response))
     }
 

@@ -213,16 +213,15 @@ pub(super) fn attach(store: &Store, lessor: &mut Lessor) {
 }
 
 /// Every note that still means something, but for the dead.
-fn notes<'e>(
-    store: &Store,
-    lessor: &'e Lessor,
-    requests: &'e Requests,
-) -> impl Iterator<Item = Note<'static>> + use<'e> {
+fn notes<'e>(store: &Store, lessor: &'e Lessor, requests: &'e Requests) -> impl Iterator<Item = Note<'e>> + use<'e> {
     let revision = store.compacted();
     let compacted = (revision > 0).then_some(Note::Compact { revision });
     let removed = store.is_removed().then_some(Note::Removed { revision });
-    let applied = requests.iter().map(|(client, number, revision)| Note::Applied { client, number, revision });
-    compacted.into_iter().chain(removed).chain(lessor.iter().map(lease_note)).chain(applied)
+    let applied = requests.iter();
+    let applied =
+        applied.map(|(client, number, revision, response)| Note::Applied { client, number, revision, response });
+    let leases = lessor.iter().map(|lease| -> Note<'e> { lease_note(lease) });
+    compacted.into_iter().chain(removed).chain(leases).chain(applied)
 }
 
 pub(super) fn lease_note((id, ttl_seconds, deadline_ms): (LeaseId, u64, u64)) -> Note<'static> {
@@ -253,7 +252,9 @@ impl Restore for Restoring<'_> {
             Note::Removed { revision } => self.removed = self.removed.max(revision),
             Note::Lease { id, ttl_seconds, deadline_ms } => self.lessor.restore(id, ttl_seconds, deadline_ms)?,
             Note::LeaseGone { id } => self.lessor.remove(id, 0),
-            Note::Applied { client, number, revision } => self.requests.note(client, number, revision),
+            Note::Applied { client, number, revision, response } => {
+                self.requests.note(client, number, revision, response);
+            }
             Note::Dead { .. } => {}
         }
         Ok(())

@@ -261,7 +261,7 @@ impl World {
         let request = Request::Put(Put { key, value, ignore_value: open.is_refusable, ..Put::default() });
         match tab.engine.apply_once(tab.id, number, request, self.now_ms) {
             Ok(Once::Now(_)) => tab.applied.push_back((number, tab.engine.revision())),
-            Ok(Once::Before { revision }) => tab.applied.push_back((number, revision)),
+            Ok(Once::Before { revision, .. }) => tab.applied.push_back((number, revision)),
             Ok(Once::Refused) => {
                 let open = tab.open.remove(&number).expect("it was open");
                 self.check_refused(&open.value);

@@ -7,7 +7,7 @@ use crate::codec;
 use crate::engine::{Engine, Once, Request, TransferId};
 use crate::error::Error;
 use crate::mvcc::REVISION_MAX;
-use crate::replica::{Body, Message, REQUESTS_MAX};
+use crate::replica::{Body, ChangeSet, Message, REQUESTS_MAX};
 
 /// The tab that leads.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ pub struct Leader {
 }
 
 /// A follower, as its leader knows it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Followed {
     id: u64,
     heard_ms: u64,
@@ -29,6 +29,8 @@ struct Followed {
     revision: u64,
     /// ... and waits for more.
     waits: bool,
+    /// What it was told last reaches to here, leases too.
+    told: u64,
     /// Leases may have changed since it was told.
     leases_due: bool,
     transfer: Option<Given>,
@@ -113,12 +115,9 @@ impl Leader {
     /// To be called when more is stored: tells it to those who wait for it.
     pub fn advance(&mut self, engine: &Engine) -> Vec<Outgoing> {
         let durable = engine.durable_revision();
-        let mut outgoing = Vec::new();
         let mut followers = std::mem::take(&mut self.followers);
+        let mut outgoing = self.changes_for_all(&mut followers, engine);
         for followed in &mut followers {
-            if followed.waits && durable > followed.revision {
-                outgoing.extend(self.changes(followed, engine));
-            }
             for answer in followed.answers.iter_mut().filter(|answer| !answer.is_sent && answer.revision <= durable) {
                 answer.is_sent = true;
                 let Answered { number, revision, outcome, .. } = &*answer;
@@ -176,16 +175,7 @@ impl Leader {
             if self.followers.len() >= FOLLOWERS_MAX {
                 return None;
             }
-            self.followers.push(Followed {
-                id,
-                heard_ms: now_ms,
-                revision: 0,
-                waits: false,
-                leases_due: false,
-                transfer: None,
-                refused: 0,
-                answers: VecDeque::new(),
-            });
+            self.followers.push(Followed { id, ..Followed::default() });
         }
         let place = known.unwrap_or(self.followers.len() - 1);
         self.followers[place].heard_ms = now_ms;
@@ -193,7 +183,7 @@ impl Leader {
     }
 
     fn follow(&mut self, place: usize, engine: &mut Engine, revision: u64, anew: bool) -> Option<Outgoing> {
-        let mut followed = self.followers[place].clone();
+        let mut followed = std::mem::take(&mut self.followers[place]);
         followed.revision = revision;
         if let Some(given) = followed.transfer.take_if(|given| given.asked != revision) {
             // It has all of it, or does not need it any more.
@@ -203,8 +193,10 @@ impl Leader {
         let outgoing = match anew || is_ahead || revision + 1 < engine.compact_revision() {
             true => self.begin_transfer(&mut followed, engine),
             false if revision == engine.durable_revision() => {
-                // Once, for leases that have changed without a revision; then it waits.
-                if !followed.waits || std::mem::take(&mut followed.leases_due) {
+                let is_told = followed.waits || followed.told == revision;
+                followed.waits = true;
+                // Leases may change without a revision.
+                if !is_told || std::mem::take(&mut followed.leases_due) {
                     self.changes(&mut followed, engine)
                 } else {
                     None
@@ -218,15 +210,33 @@ impl Leader {
 
     /// What comes next for a follower, which waits again when it has asked again.
     fn changes(&self, followed: &mut Followed, engine: &Engine) -> Option<Outgoing> {
+        let changes = engine.changes(followed.revision, engine.durable_revision(), 0).ok()?;
+        Some(self.tell(followed, &changes, engine))
+    }
+
+    /// What comes next for all who wait for it. Most wait at the same revision: a change set is made once for those that do.
+    fn changes_for_all(&self, followers: &mut [Followed], engine: &Engine) -> Vec<Outgoing> {
         let durable = engine.durable_revision();
-        let changes = engine.changes(followed.revision, durable, 0).ok()?;
-        followed.waits = followed.revision == durable;
-        Some(self.message(engine, followed.id, Body::Changes { bytes: &changes.bytes }))
+        let is_behind = |followed: &&mut Followed| followed.waits && followed.revision < durable;
+        let mut behind: Vec<&mut Followed> = followers.iter_mut().filter(is_behind).collect();
+        behind.sort_by_key(|followed| followed.revision);
+        let mut outgoing = Vec::new();
+        for same in behind.chunk_by_mut(|a, b| a.revision == b.revision) {
+            let Ok(changes) = engine.changes(same[0].revision, durable, 0) else { continue };
+            outgoing.extend(same.iter_mut().map(|followed| self.tell(followed, &changes, engine)));
+        }
+        outgoing
+    }
+
+    fn tell(&self, followed: &mut Followed, changes: &ChangeSet, engine: &Engine) -> Outgoing {
+        followed.waits = followed.revision == engine.durable_revision();
+        followed.told = changes.to;
+        self.message(engine, followed.id, Body::Changes { bytes: &changes.bytes })
     }
 
     /// Everything from its first chunk on; the same one where it was just begun.
     fn begin_transfer(&self, followed: &mut Followed, engine: &mut Engine) -> Option<Outgoing> {
-        followed.waits = false;
+        (followed.waits, followed.told) = (false, 0);
         let is_begun = |given: &Given| given.index == 0 && given.asked == followed.revision;
         if !followed.transfer.as_ref().is_some_and(is_begun) {
             if let Some(given) = followed.transfer.take() {
@@ -298,7 +308,7 @@ impl Leader {
                 codec::encode_into(&response, &mut packed);
                 (engine.revision(), Came::Applied(packed))
             }
-            Ok(Once::Before { revision }) => (revision, Came::Before),
+            Ok(Once::Before { revision, response }) => (revision, response.map_or(Came::Before, Came::Applied)),
             Ok(Once::Refused) => {
                 let text = "the request was refused by a leader that is gone".to_owned();
                 (engine.revision(), Came::Refused("CONFLICT".to_owned(), text))

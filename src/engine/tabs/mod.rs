@@ -34,7 +34,7 @@ const FOLLOWERS_MAX: usize = 256;
 pub enum Came {
     /// It was applied, and this is the packed [`Response`](crate::Response).
     Applied(Vec<u8>),
-    /// It was applied by a leader that is gone, and nobody knows what it would have answered.
+    /// It was applied by a leader that is gone, and what it would have answered was too long to be kept.
     Before,
     /// It was refused: code and text.
     Refused(String, String),

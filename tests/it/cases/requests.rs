@@ -1,6 +1,8 @@
 //! Requests of other tabs, each applied at most once, whoever leads.
 
-use revkv::{Came, Engine, EngineOptions, Follower, Leader, LeaseId, Once, Outgoing, Put, Request};
+use revkv::{
+    Came, Engine, EngineOptions, Follower, Leader, LeaseId, Once, Outgoing, Put, PutResponse, Request, Response,
+};
 
 use super::script::{Store, code, compare_with_reopened};
 
@@ -13,7 +15,7 @@ fn once(store: &mut Store, client: u64, number: u64, request: Request<'_>) -> St
     store.engine.check();
     match outcome {
         Ok(Once::Now(_)) => format!("now {}", store.engine.revision()),
-        Ok(Once::Before { revision }) => format!("before {revision}"),
+        Ok(Once::Before { revision, .. }) => format!("before {revision}"),
         Ok(other) => format!("{other:?}"),
         Err(error) => error.code().to_owned(),
     }
@@ -34,6 +36,44 @@ fn no_crash_comes_between_a_request_and_its_number() {
     store.reopen();
     assert_eq!(once(&mut store, 7, 2, put("a", "2")), "before 3");
     assert_eq!(once(&mut store, 8, 2, put("b", "1")), "now 4", "another client has its own numbers");
+    compare_with_reopened(&store);
+}
+
+/// As a response is answered, and kept.
+fn answered(response: &Response) -> Vec<u8> {
+    let Response::Put(PutResponse { revision, prev_kv: None }) = response else { unreachable!("{response:?}") };
+    [&0_u32.to_le_bytes()[..], &revision.to_le_bytes(), &[0]].concat()
+}
+
+/// The next leader answers what the one before would have, unless that was long.
+#[test]
+fn a_short_answer_is_kept_with_its_request() {
+    let mut store = Store::new();
+    let values = ["", "short", &"long ".repeat(20)];
+    let mut first = Vec::new();
+    for (number, value) in (1..).zip(values) {
+        let Request::Put(put) = put("a", value) else { unreachable!("a put") };
+        let request = Request::Put(Put { prev_kv: number > 1, ..put });
+        first.push(store.engine.apply_once(7, number, request, 0));
+    }
+    let long = store.engine.apply_once(7, 4, Request::Put(Put { key: b"a", prev_kv: true, ..Put::default() }), 0);
+    assert!(matches!(long, Ok(Once::Now(_))), "{long:?}");
+    store.flush();
+    let Ok(Once::Now(response)) = &first[0] else { unreachable!("{first:?}") };
+    let [again, _, third, fourth] = [1, 2, 3, 4].map(|number| {
+        let before = store.engine.apply_once(7, number, put("a", "again"), 0);
+        store.reopen();
+        let reopened = store.engine.apply_once(7, number, put("a", "again"), 0);
+        assert_eq!(before, reopened, "{number}");
+        reopened
+    });
+    assert_eq!(again, Ok(Once::Before { revision: 2, response: Some(answered(response)) }));
+    let is_of_short = |response: &Vec<u8>| response.ends_with(b"\x05\0\0\0\0\0\0\0short");
+    assert!(
+        matches!(&third, Ok(Once::Before { revision: 4, response: Some(response) }) if is_of_short(response)),
+        "{third:?}"
+    );
+    assert_eq!(fourth, Ok(Once::Before { revision: 5, response: None }));
     compare_with_reopened(&store);
 }
 
@@ -85,6 +125,8 @@ struct Pair {
     leader: Leader,
     replica: Engine,
     follower: Follower,
+    /// How many messages there were.
+    carried: usize,
 }
 
 impl Pair {
@@ -94,7 +136,7 @@ impl Pair {
         let (leader, told) = Leader::new(1, &store.engine);
         let mut replica = Engine::new(EngineOptions::default());
         replica.start().expect("nothing is stored");
-        let mut pair = Self { store, leader, replica, follower: Follower::new(2, 1) };
+        let mut pair = Self { store, leader, replica, follower: Follower::new(2, 1), carried: 0 };
         pair.carry(told);
         pair
     }
@@ -102,6 +144,7 @@ impl Pair {
     /// Carries messages until there are no more.
     fn carry(&mut self, mut outgoing: Vec<Outgoing>) {
         while let Some(Outgoing { to, bytes }) = outgoing.pop() {
+            self.carried += 1;
             outgoing.extend(match to {
                 1 => self.leader.handle(&mut self.store.engine, &bytes, 0).expect("it leads"),
                 _ => self.follower.handle(&mut self.replica, &bytes, 0),
@@ -141,6 +184,25 @@ fn a_follower_hears_of_what_is_stored() {
     assert!(matches!(&done[..], [(_, Came::Refused(code, _))] if code == "INVALID_ARGUMENT"), "{done:?}");
 }
 
+/// What was written, that it is here, and nothing more: two messages for each commit.
+#[test]
+fn a_commit_is_told_once() {
+    let mut pair = Pair::new();
+    let before = pair.carried;
+    for value in 0..10 {
+        pair.store.put("b", &value.to_string());
+        pair.stored();
+    }
+    assert_eq!(pair.carried - before, 20);
+    assert_eq!((pair.replica.revision(), pair.follower.is_in_sync()), (13, true));
+    // Leases change without a revision, and are told when the time has come.
+    pair.store.grant(5, 60).expect("granted");
+    pair.stored();
+    let told = pair.leader.tick(&mut pair.store.engine, 10_000);
+    pair.carry(told);
+    assert_eq!(pair.replica.leases(), [LeaseId(5)]);
+}
+
 /// The medium is full: what it refused is taken back, and so is the answer.
 #[test]
 fn a_follower_hears_of_what_was_taken_back() {
@@ -173,6 +235,6 @@ fn a_number_that_cannot_be_noted_is_refused() {
         assert_eq!(store.engine.revision(), 1);
     }
     assert_eq!(code(store.engine.apply_once(7, 1 << 53, put("a", "1"), 0)), "ok");
-    assert!(matches!(store.engine.apply_once(7, 1 << 53, put("a", "1"), 0), Ok(Once::Before { revision: 2 })));
+    assert!(matches!(store.engine.apply_once(7, 1 << 53, put("a", "1"), 0), Ok(Once::Before { revision: 2, .. })));
     compare_with_reopened(&store);
 }
