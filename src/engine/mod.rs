@@ -171,6 +171,10 @@ pub struct Engine {
     /// The compact revision of the batch that was taken last, and of the one that was confirmed.
     taken_compacted: u64,
     durable_compacted: u64,
+    /// Counts what was noted beside transactions: all of it, what the batch had that was taken last, and what is stored.
+    noted: u64,
+    taken_noted: u64,
+    durable_noted: u64,
     /// The newest revision that a life of the store gave which is replaced, but stored still.
     given: u64,
     /// Counts the contents that another was put in the place of, other than to go on from them.
@@ -199,6 +203,9 @@ impl Engine {
             is_doubtful: false,
             taken_compacted: 0,
             durable_compacted: 0,
+            noted: 0,
+            taken_noted: 0,
+            durable_noted: 0,
             given: 0,
             replaced: 0,
             requests: Requests::default(),
@@ -448,6 +455,7 @@ impl Engine {
     }
 
     fn note(&mut self, note: &Note<'_>) {
+        self.noted += 1;
         if let Some(journal) = &mut self.journal {
             journal.note(note);
         }

@@ -64,6 +64,7 @@ impl Engine {
     /// batch. Call it until it gives nothing.
     pub fn take_ready(&mut self) -> Option<Ready> {
         self.taken_compacted = self.store.compacted();
+        self.taken_noted = self.noted;
         let Self { store, lessor, requests, journal, .. } = self;
         journal.as_mut()?.take_ready(store, notes(store, lessor, requests))
     }
@@ -194,6 +195,7 @@ impl Engine {
     pub fn persisted(&mut self, through: u64) {
         self.durable = self.durable.max(through);
         self.durable_compacted = self.taken_compacted;
+        self.durable_noted = self.taken_noted;
         self.given = 0;
     }
 

@@ -52,8 +52,16 @@ struct Given {
 struct Answered {
     number: u64,
     revision: u64,
+    /// What was noted with it and before: a lease is granted without a revision.
+    noted: u64,
     outcome: Came,
     is_sent: bool,
+}
+
+impl Answered {
+    fn is_stored(&self, engine: &Engine) -> bool {
+        self.revision <= engine.durable_revision() && self.noted <= engine.durable_noted
+    }
 }
 
 impl Leader {
@@ -114,11 +122,10 @@ impl Leader {
 
     /// To be called when more is stored: tells it to those who wait for it.
     pub fn advance(&mut self, engine: &Engine) -> Vec<Outgoing> {
-        let durable = engine.durable_revision();
         let mut followers = std::mem::take(&mut self.followers);
         let mut outgoing = self.changes_for_all(&mut followers, engine);
         for followed in &mut followers {
-            for answer in followed.answers.iter_mut().filter(|answer| !answer.is_sent && answer.revision <= durable) {
+            for answer in followed.answers.iter_mut().filter(|answer| !answer.is_sent && answer.is_stored(engine)) {
                 answer.is_sent = true;
                 let Answered { number, revision, outcome, .. } = &*answer;
                 let (number, revision, outcome) = (*number, *revision, outcome.outcome());
@@ -133,9 +140,9 @@ impl Leader {
     pub fn taken_back(&mut self, engine: &Engine) {
         let (kept, text) = (engine.durable_revision(), "the storage is full, and the request was taken back");
         for followed in &mut self.followers {
-            for answer in followed.answers.iter_mut().filter(|answer| !answer.is_sent && answer.revision > kept) {
+            for answer in followed.answers.iter_mut().filter(|answer| !answer.is_sent && !answer.is_stored(engine)) {
                 let outcome = Came::Refused("QUOTA_EXCEEDED".to_owned(), text.to_owned());
-                (answer.revision, answer.outcome) = (kept, outcome);
+                (answer.revision, answer.noted, answer.outcome) = (kept, 0, outcome);
                 followed.refused = followed.refused.max(answer.number);
             }
         }
@@ -323,6 +330,6 @@ impl Leader {
                 (engine.revision(), Came::Refused(error.code().to_owned(), error.to_string()))
             }
         };
-        followed.answers.push_back(Answered { number, revision, outcome, is_sent: false });
+        followed.answers.push_back(Answered { number, revision, noted: engine.noted, outcome, is_sent: false });
     }
 }
