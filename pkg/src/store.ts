@@ -5,12 +5,13 @@ import { readBackup, StoreBackup } from './backup.js'
 import { ValueCache } from './cache.js'
 import { checkChangeSet, readChangeSet } from './changes.js'
 import { bytes } from './codecs.js'
+import { detachable } from './detachable.js'
 import { asyncDispose } from './dispose.js'
 import { notAscii } from './engine.js'
 import { type Form, readChanges, readDifferences, readEntry, readList } from './entry.js'
 import { invalidArgument, RevkvError } from './errors.js'
 import { StoreEvents } from './events.js'
-import { detachable, Host, type Parts, type Write } from './host.js'
+import { Host, type Parts, type Write } from './host.js'
 import { granting, randomLeaseId, StoreLease } from './lease.js'
 import { LiveQuery } from './live.js'
 import { type OperationName, statsOf } from './operations.js'
@@ -65,7 +66,6 @@ const putOptions = [...putManyOptions, 'prevEntry']
 const retriesUsual = 10
 
 export class EngineStore<V> extends StoreEvents implements Store<V> {
-  readonly role = 'alone'
   readonly #host: Host
   readonly #scope: Scope<V>
   readonly #form: Form<V>
@@ -87,6 +87,10 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
 
   get name(): string {
     return this.#host.name
+  }
+
+  get role(): Store['role'] {
+    return this.#host.role
   }
 
   get revision(): number {

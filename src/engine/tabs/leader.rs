@@ -33,6 +33,8 @@ struct Followed {
     told: u64,
     /// Leases may have changed since it was told.
     leases_due: bool,
+    /// What was noted beside transactions, and stored, when it was told last.
+    noted: u64,
     transfer: Option<Given>,
     /// The newest request that was refused: it does not count as applied, and is not to be applied later.
     refused: u64,
@@ -224,7 +226,11 @@ impl Leader {
     /// What comes next for all who wait for it. Most wait at the same revision: a change set is made once for those that do.
     fn changes_for_all(&self, followers: &mut [Followed], engine: &Engine) -> Vec<Outgoing> {
         let durable = engine.durable_revision();
-        let is_behind = |followed: &&mut Followed| followed.waits && followed.revision < durable;
+        // A lease, or a compaction, makes no revision.
+        let is_behind = |followed: &&mut Followed| {
+            let is_same = followed.revision == durable && followed.noted >= engine.durable_noted;
+            followed.waits && followed.revision <= durable && !is_same
+        };
         let mut behind: Vec<&mut Followed> = followers.iter_mut().filter(is_behind).collect();
         behind.sort_by_key(|followed| followed.revision);
         let mut outgoing = Vec::new();
@@ -237,7 +243,7 @@ impl Leader {
 
     fn tell(&self, followed: &mut Followed, changes: &ChangeSet, engine: &Engine) -> Outgoing {
         followed.waits = followed.revision == engine.durable_revision();
-        followed.told = changes.to;
+        (followed.told, followed.noted) = (changes.to, engine.durable_noted);
         self.message(engine, followed.id, Body::Changes { bytes: &changes.bytes })
     }
 
