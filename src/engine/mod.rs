@@ -159,9 +159,16 @@ pub struct Engine {
     durable: u64,
     /// It led, and what was not stored then may not be what the next leader has.
     is_doubtful: bool,
+    /// The epoch in which it led last.
+    led: u64,
     /// The compact revision of the batch that was taken last, and of the one that was confirmed.
     taken_compacted: u64,
     durable_compacted: u64,
+    /// How many things were noted beside the records, in all, in the batch that was taken last, and in the one that was
+    /// confirmed.
+    noted: u64,
+    taken_notes: u64,
+    durable_notes: u64,
     /// The newest revision that a life of the store gave which is replaced, but stored still.
     given: u64,
     /// Which requests of other tabs were applied.
@@ -186,8 +193,12 @@ impl Engine {
             journal: None,
             durable: 0,
             is_doubtful: false,
+            led: 0,
             taken_compacted: 0,
             durable_compacted: 0,
+            noted: 0,
+            taken_notes: 0,
+            durable_notes: 0,
             given: 0,
             requests: Requests::default(),
             transfers: Vec::new(),
@@ -481,6 +492,7 @@ impl Engine {
     fn note(&mut self, note: &Note<'_>) {
         if let Some(journal) = &mut self.journal {
             journal.note(note);
+            self.noted += 1;
         }
     }
 }

@@ -180,6 +180,11 @@ impl Engine {
         Ok(Once::Now(response))
     }
 
+    /// Whether this request of a client is known to have been applied.
+    pub fn is_applied(&self, client: u64, number: u64) -> bool {
+        matches!(self.requests.known(client, number), Known::Applied { .. })
+    }
+
     /// The newest request of a client that was applied; 0: none is known.
     pub fn last_request(&self, client: u64) -> u64 {
         self.requests.last(client)

@@ -63,7 +63,7 @@ impl Engine {
     /// What to write: all that was committed since the last call, and at most one step of rewriting what is stored, as one
     /// batch. Call it until it gives nothing.
     pub fn take_ready(&mut self) -> Option<Ready> {
-        self.taken_compacted = self.store.compacted();
+        (self.taken_compacted, self.taken_notes) = (self.store.compacted(), self.noted);
         let Self { store, lessor, requests, journal, .. } = self;
         journal.as_mut()?.take_ready(store, notes(store, lessor, requests))
     }
@@ -191,12 +191,13 @@ impl Engine {
     /// The host confirms that a [`Ready`] is written.
     pub fn persisted(&mut self, through: u64) {
         self.durable = self.durable.max(through);
-        self.durable_compacted = self.taken_compacted;
+        (self.durable_compacted, self.durable_notes) = (self.taken_compacted, self.taken_notes);
         self.given = 0;
     }
 
     pub(super) fn set_durable(&mut self, revision: u64, compacted: u64) {
         (self.durable, self.durable_compacted) = (revision, compacted);
+        self.durable_notes = self.noted;
     }
 }
 

@@ -104,6 +104,7 @@ impl Engine {
     /// durable, until the next leader has told the same or something else.
     pub fn resign(&mut self) {
         self.is_doubtful |= self.journal.is_some();
+        self.led = self.led.max(self.epoch());
         self.options.incarnation = self.incarnation();
         self.options.blob_bytes_max = 0;
         self.journal = None;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Came, Outgoing, PROGRESS_MS, RETRY_MS};
+use super::{Came, Outgoing, PROGRESS_MS, RETRY_MS, is_over};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::replica::{Body, Message, REQUESTS_MAX};
@@ -105,7 +105,9 @@ impl Follower {
     /// Takes a message.
     pub fn handle(&mut self, engine: &mut Engine, bytes: &[u8], now_ms: u64) -> Vec<Outgoing> {
         let is_own = |message: &Message<'_>| message.to == 0 || message.to == self.id;
-        let Some(message) = Message::read(bytes).filter(is_own).filter(|message| message.epoch >= self.epoch) else {
+        // A leader before this tab led may not know yet that it is none, and has less than is here.
+        let is_new = |message: &Message<'_>| message.epoch >= self.epoch && message.epoch > engine.led;
+        let Some(message) = Message::read(bytes).filter(is_own).filter(is_new) else {
             self.dropped += 1;
             return Vec::new();
         };
@@ -139,12 +141,12 @@ impl Follower {
 
     /// Time has passed: asks again for what has not come.
     pub fn tick(&mut self, engine: &Engine, now_ms: u64) -> Vec<Outgoing> {
-        let is_quiet = self.in_sync && now_ms.saturating_sub(self.heard_ms) < 2 * PROGRESS_MS;
+        let is_quiet = self.in_sync && !is_over(self.heard_ms, 2 * PROGRESS_MS, now_ms);
         let mut outgoing = Vec::new();
-        if !is_quiet && now_ms.saturating_sub(self.asked_ms) >= RETRY_MS {
+        if !is_quiet && is_over(self.asked_ms, RETRY_MS, now_ms) {
             outgoing.extend(self.ask(engine, now_ms));
         }
-        if now_ms.saturating_sub(self.requested_ms) >= RETRY_MS {
+        if is_over(self.requested_ms, RETRY_MS, now_ms) {
             outgoing.append(&mut self.requests(engine, 0));
             self.requested_ms = now_ms;
         }
@@ -183,7 +185,8 @@ impl Follower {
     }
 
     fn message(&self, engine: &Engine, to: u64, body: Body<'_>) -> Outgoing {
-        Outgoing { to, bytes: Message::new(engine.incarnation(), self.epoch, self.id, to, body).pack() }
+        let epoch = self.epoch.max(engine.led);
+        Outgoing { to, bytes: Message::new(engine.incarnation(), epoch, self.id, to, body).pack() }
     }
 
     fn changes(&mut self, engine: &mut Engine, bytes: &[u8], now_ms: u64) -> Option<Outgoing> {
