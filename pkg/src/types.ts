@@ -70,6 +70,11 @@ export interface OpenOptions<V = unknown> {
    * The engine is loaded once; the first `open` decides from where.
    */
   wasm?: WebAssembly.Module | BufferSource | URL | string | Response | Promise<Response>
+  /**
+   * How the tabs that have this database open hear of each other; without it by broadcast channels. `false`: they do not, and
+   * whoever opens it last has it, the others' writes are `NOT_LEADER`. Only storages that tabs share have a use for it.
+   */
+  tabs?: Transport | false
   /** Aborting while the store opens rejects with the signal's reason; an open store is not touched by it. */
   signal?: AbortSignal
 }
@@ -475,6 +480,12 @@ export interface StoreStats {
   /** Watches and listeners, and what subscribed live queries have read. */
   watchers: number
   leases: number
+  /** Other tabs that have the database open and were heard of lately, where this one leads. */
+  followers: number
+  /** Revisions that the tab that leads has told of, and that are not here yet. 0 where this one leads, or is alone. */
+  lag: number
+  /** Messages of other tabs that were none, or of no use. */
+  dropped: number
   /** By the name of the method, those that were called, on the store and its namespaces. */
   operations: Record<string, OperationStats>
 }
@@ -811,6 +822,27 @@ export type ErrorCode =
   | 'UNSUPPORTED_FORMAT'
   | 'CSP'
   | 'ENGINE_FAILED'
+
+/**
+ * How the tabs of a database send each other messages. It may lose, delay, repeat and reorder them: whoever misses one asks
+ * again. It must not change them.
+ */
+export interface Transport {
+  readonly name: string
+  /**
+   * Joins those of a database under an id, which is not empty. `receive` is called for each message to this id, or to all,
+   * but for its own, and owns the bytes; not before `join` has returned.
+   */
+  join(database: string, id: string, receive: (message: Uint8Array) => void): TransportChannel
+}
+
+/** One tab's end of a transport. */
+export interface TransportChannel {
+  /** To one, or to all others. Does not wait, nor say whether it arrives. */
+  send(message: Uint8Array, to?: string): void
+  /** Nothing is received from now on. */
+  close(): void
+}
 
 /**
  * The whole of what a medium must do. Ordered, all-or-nothing batches of named blobs; nothing else.

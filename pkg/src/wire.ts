@@ -132,13 +132,23 @@ const request = {
   leaseKeepAlive: 6,
   restoreTo: 7,
   commit: 8,
+  leased: 9,
 }
+/** The number of a request that leases are granted with. */
+const leasedRequest = { put: 0, txn: 1, commit: 2 }
 const wordRange = 2 ** 32
 
+/** A lease that is to be granted. */
+export interface NewLease {
+  id: bigint
+  ttlSeconds: number
+}
+const noLeases: readonly NewLease[] = []
+
 /** Each of these gives bytes that hold until the next request is packed: pass them on at once, do not keep them. */
-export function packPut(put: Put): Uint8Array {
+export function packPut(put: Put, leases = noLeases): Uint8Array {
   return packed((w) => {
-    w.u32(request.put)
+    w.begin('put', leases)
     w.put(put)
   })
 }
@@ -150,9 +160,9 @@ export function packDeleteRange(deletion: DeleteRange): Uint8Array {
   })
 }
 
-export function packTxn(txn: Txn): Uint8Array {
+export function packTxn(txn: Txn, leases = noLeases): Uint8Array {
   return packed((w) => {
-    w.u32(request.txn)
+    w.begin('txn', leases)
     w.txn(txn)
   })
 }
@@ -194,9 +204,9 @@ export function packRestoreTo(keys: KeyRange, revision: number): Uint8Array {
   })
 }
 
-export function packCommit({ revision, reads, deletes, puts }: Commit): Uint8Array {
+export function packCommit({ revision, reads, deletes, puts }: Commit, leases = noLeases): Uint8Array {
   return packed((w) => {
-    w.u32(request.commit)
+    w.begin('commit', leases)
     w.u64(revision)
     w.keyRanges(reads)
     w.keyRanges(deletes)
@@ -301,6 +311,18 @@ class Writer {
 
   written(): Uint8Array {
     return this.#bytes.subarray(0, this.#length)
+  }
+
+  /** The beginning of a request, with which these leases are granted. */
+  begin(name: keyof typeof leasedRequest, leases: readonly NewLease[]): void {
+    if (leases.length === 0) return this.u32(request[name])
+    this.u32(request.leased)
+    this.u64(leases.length)
+    for (const { id, ttlSeconds } of leases) {
+      this.i64(id)
+      this.u64(ttlSeconds)
+    }
+    this.u32(leasedRequest[name])
   }
 
   bool(value: boolean): void {

@@ -1,6 +1,7 @@
 //! The engine as the source of another one, and as the replica of one.
 
 use super::{Engine, Request, Response};
+use crate::codec::Encode;
 use crate::error::Error;
 use crate::journal::Note;
 use crate::lease::{self, LeaseChanges};
@@ -16,7 +17,7 @@ const CHANGES_BYTES: usize = 256 << 10;
 const COMPARED: u64 = 16;
 
 /// What came of a request that is applied at most once.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
 pub enum Once {
     /// It was applied.
     Now(Response),

@@ -63,7 +63,8 @@ impl Engine {
     /// What to write: all that was committed since the last call, and at most one step of rewriting what is stored, as one
     /// batch. Call it until it gives nothing.
     pub fn take_ready(&mut self) -> Option<Ready> {
-        (self.taken_compacted, self.taken_notes) = (self.store.compacted(), self.noted);
+        self.taken_compacted = self.store.compacted();
+        (self.taken_noted, self.taken_epoch) = (self.noted, self.epoch());
         let Self { store, lessor, requests, journal, .. } = self;
         journal.as_mut()?.take_ready(store, notes(store, lessor, requests))
     }
@@ -114,6 +115,7 @@ impl Engine {
         self.transfers.clear();
         self.requests = Requests::default();
         self.watchers.end_all();
+        self.replaced += 1;
         self.is_doubtful = false;
         self.set_durable(NOTHING, 0);
         self.renew(incarnation);
@@ -158,6 +160,7 @@ impl Engine {
             journal.spare();
         }
         self.requests = found.requests;
+        self.replaced += 1;
         self.transfers.clear();
         self.skip_to(revision);
         if self.incarnation() == life {
@@ -191,13 +194,14 @@ impl Engine {
     /// The host confirms that a [`Ready`] is written.
     pub fn persisted(&mut self, through: u64) {
         self.durable = self.durable.max(through);
-        (self.durable_compacted, self.durable_notes) = (self.taken_compacted, self.taken_notes);
+        self.durable_compacted = self.taken_compacted;
+        (self.durable_noted, self.claimed_epoch) = (self.taken_noted, self.taken_epoch);
         self.given = 0;
     }
 
     pub(super) fn set_durable(&mut self, revision: u64, compacted: u64) {
         (self.durable, self.durable_compacted) = (revision, compacted);
-        self.durable_notes = self.noted;
+        self.durable_noted = self.noted;
     }
 }
 

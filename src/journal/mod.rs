@@ -127,7 +127,9 @@ impl Journal {
         let start = Recovered {
             incarnation: incarnation.or(Some(self.incarnation)),
             epoch: self.epoch.max(found.epoch),
-            sequence: self.sequence.max(found.sequence),
+            // Not behind what was taken last and is not found: it may arrive yet. Then one of the two is refused, since both
+            // have the same numbers; else what is written anew would lie beside it.
+            sequence: found.sequence,
             ..Recovered::default()
         };
         // Another life may begin before the last one was written: what that one was to replace is still there.

@@ -25,6 +25,8 @@ pub struct Follower {
     newest_transfer: u32,
     anew: bool,
     in_sync: bool,
+    /// The newest revision that the leader has told of.
+    told: u64,
     /// Requests without an answer that can be given, numbers ascending.
     pending: VecDeque<Pending>,
     next_number: u64,
@@ -55,6 +57,7 @@ impl Follower {
             newest_transfer: 0,
             anew: false,
             in_sync: false,
+            told: 0,
             pending: VecDeque::new(),
             next_number: first_number,
             done: Vec::new(),
@@ -72,6 +75,11 @@ impl Follower {
     /// Everything that the leader had stored when it last said so is here.
     pub fn is_in_sync(&self) -> bool {
         self.in_sync
+    }
+
+    /// How many revisions the leader has told of that are not here.
+    pub fn lag(&self, engine: &Engine) -> u64 {
+        self.told.saturating_sub(engine.known_revision())
     }
 
     /// Messages that were none, of a smaller epoch, or not for here.
@@ -197,6 +205,7 @@ impl Follower {
             // A portion that came twice is not asked for again.
             Ok(applied) if applied.applied == 0 && applied.duplicates > 0 => None,
             Ok(applied) => {
+                self.told = applied.source_revision;
                 self.in_sync = applied.revision == applied.source_revision;
                 // What the leader does not have was never stored.
                 self.anew = applied.revision > applied.source_revision;
@@ -249,6 +258,7 @@ impl Follower {
     fn progress(&mut self, engine: &Engine, told: (u64, u64, u32), now_ms: u64) -> Option<Outgoing> {
         let (revision, compact_revision, hash) = told;
         let own = (engine.known_revision(), engine.compact_revision());
+        self.told = revision;
         if self.anew || self.transfer.is_some() {
             return self.ask(engine, now_ms);
         }

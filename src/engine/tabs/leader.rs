@@ -35,6 +35,8 @@ struct Followed {
     told: u64,
     /// Leases may have changed since it was told.
     leases_due: bool,
+    /// What was noted beside transactions, and stored, when it was told last.
+    noted: u64,
     transfer: Option<Given>,
     /// The newest request that was refused: it does not count as applied, and is not to be applied later.
     refused: u64,
@@ -66,10 +68,16 @@ impl Given {
 struct Answered {
     number: u64,
     revision: u64,
-    /// How much was noted by then: what a lease or a compaction is answered has no revision of its own.
-    notes: u64,
+    /// What was noted with it and before: a lease is granted without a revision.
+    noted: u64,
     outcome: Came,
     is_sent: bool,
+}
+
+impl Answered {
+    fn is_stored(&self, engine: &Engine) -> bool {
+        self.revision <= engine.durable_revision() && self.noted <= engine.durable_noted
+    }
 }
 
 impl Leader {
@@ -102,11 +110,11 @@ impl Leader {
             self.dropped += 1;
             return Ok(Vec::new());
         };
-        if message.epoch > engine.epoch() {
+        if message.epoch > engine.claimed_epoch {
             return Err(Error::NotLeader);
         }
         let asks = matches!(message.body, Body::Follow { .. } | Body::Next { .. } | Body::Request { .. });
-        if asks && message.epoch < engine.epoch() {
+        if asks && message.epoch < engine.claimed_epoch {
             // Whatever it asked of a leader before, it will ask of this one.
             return Ok(vec![self.message(engine, message.from, Body::Lead)]);
         }
@@ -131,12 +139,10 @@ impl Leader {
 
     /// To be called when more is stored: tells it to those who wait for it.
     pub fn advance(&mut self, engine: &Engine) -> Vec<Outgoing> {
-        let durable = engine.durable_revision();
         let mut followers = std::mem::take(&mut self.followers);
         let mut outgoing = self.changes_for_all(&mut followers, engine);
         for followed in &mut followers {
-            let is_stored = |answer: &Answered| answer.revision <= durable && answer.notes <= engine.durable_notes;
-            for answer in followed.answers.iter_mut().filter(|answer| !answer.is_sent && is_stored(answer)) {
+            for answer in followed.answers.iter_mut().filter(|answer| !answer.is_sent && answer.is_stored(engine)) {
                 answer.is_sent = true;
                 let Answered { number, revision, outcome, .. } = &*answer;
                 let (number, revision, outcome) = (*number, *revision, outcome.outcome());
@@ -156,7 +162,7 @@ impl Leader {
             let is_gone = |answer: &Answered| !answer.is_sent && !engine.is_applied(client, answer.number);
             for answer in followed.answers.iter_mut().filter(|answer| is_gone(answer)) {
                 let outcome = Came::Refused("QUOTA_EXCEEDED".to_owned(), text.to_owned());
-                (answer.revision, answer.outcome) = (kept, outcome);
+                (answer.revision, answer.noted, answer.outcome) = (kept, 0, outcome);
                 followed.refused = followed.refused.max(answer.number);
             }
         }
@@ -197,7 +203,9 @@ impl Leader {
     }
 
     fn message(&self, engine: &Engine, to: u64, body: Body<'_>) -> Outgoing {
-        Outgoing { to, bytes: Message::new(engine.incarnation(), engine.epoch(), self.id, to, body).pack() }
+        // A leader that writes anew has an epoch that another tab may claim yet.
+        let epoch = engine.claimed_epoch;
+        Outgoing { to, bytes: Message::new(engine.incarnation(), epoch, self.id, to, body).pack() }
     }
 
     /// None if there are too many already.
@@ -250,7 +258,11 @@ impl Leader {
     /// What comes next for all who wait for it. Most wait at the same revision: a change set is made once for those that do.
     fn changes_for_all(&self, followers: &mut [Followed], engine: &Engine) -> Vec<Outgoing> {
         let durable = engine.durable_revision();
-        let is_behind = |followed: &&mut Followed| followed.waits && followed.revision < durable;
+        // A lease, or a compaction, makes no revision.
+        let is_behind = |followed: &&mut Followed| {
+            let is_same = followed.revision == durable && followed.noted >= engine.durable_noted;
+            followed.waits && followed.revision <= durable && !is_same
+        };
         let mut behind: Vec<&mut Followed> = followers.iter_mut().filter(is_behind).collect();
         behind.sort_by_key(|followed| followed.revision);
         let mut outgoing = Vec::new();
@@ -263,7 +275,7 @@ impl Leader {
 
     fn tell(&self, followed: &mut Followed, changes: &ChangeSet, engine: &Engine) -> Outgoing {
         followed.waits = followed.revision == engine.durable_revision();
-        followed.told = changes.to;
+        (followed.told, followed.noted) = (changes.to, engine.durable_noted);
         self.message(engine, followed.id, Body::Changes { bytes: &changes.bytes })
     }
 
@@ -359,7 +371,6 @@ impl Leader {
                 (engine.revision(), Came::Refused(error.code().to_owned(), error.to_string()))
             }
         };
-        let notes = engine.noted;
-        followed.answers.push_back(Answered { number, revision, notes, outcome, is_sent: false });
+        followed.answers.push_back(Answered { number, revision, noted: engine.noted, outcome, is_sent: false });
     }
 }

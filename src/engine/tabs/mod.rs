@@ -6,12 +6,13 @@
 mod follower;
 mod leader;
 
+use crate::codec::Encode;
 use crate::replica::Outcome;
 pub use follower::Follower;
 pub use leader::Leader;
 
 /// A message to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
 pub struct Outgoing {
     /// The tab it is for; 0: all.
     pub to: u64,
@@ -34,7 +35,7 @@ fn is_over(since_ms: u64, time_ms: u64, now_ms: u64) -> bool {
 }
 
 /// What came of a request, by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
 pub enum Came {
     /// It was applied, and this is the packed [`Response`](crate::Response).
     Applied(Vec<u8>),

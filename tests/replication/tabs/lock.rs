@@ -54,6 +54,7 @@ impl<M: Medium> World<M> {
         if tab.leads() {
             // It was robbed of the lock and got it back, before it noticed.
             self.resign(at);
+            self.holder = Some(self.tabs[at].id);
         }
         let mut found = self.found();
         let claim = found.take_ready().expect("a claim");

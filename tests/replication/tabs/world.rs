@@ -338,6 +338,9 @@ impl<M: Medium> World<M> {
     pub fn resign(&mut self, at: usize) {
         self.count("resign");
         let tab = &mut self.tabs[at];
+        if self.holder == Some(tab.id) {
+            self.holder = None;
+        }
         tab.engine.resign();
         (tab.flight, tab.is_robbed, tab.host) = (None, false, Default::default());
         let pending = tab.open.iter().map(|(number, open)| (*number, open.wish.packed())).collect();
