@@ -90,7 +90,10 @@ impl<M: Medium> World<M> {
         let (before, wish) = (tab.engine.revision(), tab.open[&number].wish.clone());
         let came = match tab.engine.apply_once(tab.id, number, wish.request(), now_ms) {
             Ok(Once::Now(response)) => Came::Applied(super::wish::packed(&response)),
-            Ok(Once::Before { response: Some(response), .. }) => Came::Applied(response),
+            Ok(Once::Before { response: Some(response), .. }) => {
+                *self.counts.entry("answer kept").or_default() += 1;
+                Came::Applied(response)
+            }
             Ok(Once::Before { response: None, .. }) => Came::Before,
             Ok(Once::Refused) => Came::Refused("CONFLICT".to_owned(), String::new()),
             Ok(Once::Old) => panic!("broke Once: a request that is open was forgotten"),

@@ -42,6 +42,37 @@ const MINUTES: u64 = 60;
 /// So often everything is let settle.
 const CALM_MS: u64 = 10 * 60_000;
 
+/// What a whole run is to have seen.
+const OFTEN: [&str; 27] = [
+    "answer kept",
+    "answered",
+    "answered without a response",
+    "clock set",
+    "compaction",
+    "crash of the leader",
+    "cut",
+    "deposed",
+    "expired",
+    "freeze",
+    "heal",
+    "heard of another",
+    "lead",
+    "let go",
+    "loss of power",
+    "partition",
+    "refused",
+    "reload storm",
+    "resign",
+    "robbed",
+    "snapshot given",
+    "stolen",
+    "taken back",
+    "write of one that is deposed",
+    "write refused",
+    "write taken and failed",
+    "write without an answer",
+];
+
 type Counts = BTreeMap<&'static str, usize>;
 
 fn play<M: Medium>(seed: u64, minutes: u64) -> Counts {
@@ -89,4 +120,9 @@ fn tabs_that_share_a_store_agree() {
     std::thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(worker))));
     let counts = all.into_inner().expect("no worker has failed");
     println!("{seeds} seeds of {minutes} minutes: {counts:?}");
+    if seeds * minutes >= SEEDS * MINUTES {
+        for what in OFTEN {
+            assert!(counts.get(what).is_some_and(|count| *count > 10), "{what} hardly ever happened: {counts:?}");
+        }
+    }
 }

@@ -23,7 +23,6 @@ pub struct Flight {
     /// The store that was read, of a tab that is to lead.
     found: Option<Box<Engine>>,
     answer: Option<Answer>,
-    is_claim: bool,
 }
 
 /// What the storage does with a batch.
@@ -80,7 +79,7 @@ impl<M: Medium> World<M> {
         let batch = Arc::new(Batch::new(ready, true, said));
         self.flown += 1;
         tab.flight = Some(self.flown);
-        let flight = Flight { tab: tab.id, batch, through, entries, group, fate, is_claim: found.is_some(), found, answer: None };
+        let flight = Flight { tab: tab.id, batch, through, entries, group, fate, found, answer: None };
         self.flights.insert(self.flown, flight);
         let flight = self.flown;
         let (wait_ms, late_ms) = (self.rng.u64(1..40), self.rng.u64(1..2 * DEADLINE_MS));
@@ -127,7 +126,6 @@ impl<M: Medium> World<M> {
     pub fn land(&mut self, number: u64) {
         let Some(flight) = self.flights.get_mut(&number) else { return };
         let written = self.medium.write(&flight.batch);
-        if std::env::var_os("DBG").is_some() && self.now_ms > 1_200_000 { eprintln!("{} flight {number} of {} claim {} fate {:?} epoch {} ids {:?} -{:?} through {} -> {written:?}", self.now_ms, flight.tab, flight.is_claim, flight.fate, flight.batch.epoch, flight.batch.put.iter().map(|(id, b)| format!("{}@{}-{}", &id[12..], u64::from_le_bytes(b[44..52].try_into().unwrap()), u64::from_le_bytes(b[52..60].try_into().unwrap()))).collect::<Vec<_>>(), flight.batch.delete.len(), flight.through); }
         match written {
             Ok(()) => {
                 self.ledger.store(&flight.entries);
@@ -229,7 +227,11 @@ impl<M: Medium> World<M> {
         assert_eq!(has, told, "broke Durable: revision and compact revision");
         let (read, stats) = (engine.stats(), image.said.stats);
         let counted = (read.keys, read.revisions, read.leases);
-        assert_eq!(counted, (stats.keys, stats.revisions, stats.leases), "broke Durable: what is stored, and was in memory");
+        assert_eq!(
+            counted,
+            (stats.keys, stats.revisions, stats.leases),
+            "broke Durable: what is stored, and was in memory"
+        );
         self.ledger.check_found(&engine);
         engine
     }

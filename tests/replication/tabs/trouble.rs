@@ -130,18 +130,6 @@ impl<M: Medium> World<M> {
         let took_ms = self.now_ms - begun_ms;
         for tab in &self.tabs {
             let missing: Vec<&u64> = tab.open.keys().collect();
-            if !missing.is_empty() {
-                for t in &self.tabs {
-                    match &t.role {
-                        super::tab::Role::Leader(l) => {
-                            eprintln!("wall {} tab {} L {:.1500}", self.wall_ms(), t.id, format!("{l:?}"))
-                        }
-                        super::tab::Role::Follower(f) => {
-                            eprintln!("tab {} rev {} F {:.400}", t.id, t.engine.revision(), format!("{f:?}"))
-                        }
-                    }
-                }
-            }
             assert!(missing.is_empty(), "broke Live: requests {missing:?} of tab {} have no answer", tab.id);
             let has = (tab.engine.durable_revision(), tab.engine.compact_revision(), tab.is_in_sync());
             assert!(self.is_settled(tab), "broke Live: after {took_ms} ms tab {} has {has:?}", tab.id);

@@ -51,6 +51,7 @@ pub enum Cause {
 #[derive(Debug, Clone)]
 pub struct Done {
     pub place: u64,
+    pub revision: u64,
     pub response: Vec<u8>,
 }
 
@@ -153,7 +154,7 @@ impl Ledger {
         if let Wish::Grant { id, .. } = wish {
             self.granted.insert(*id, place);
         }
-        self.done.insert(id, Done { place, response: packed(&response) });
+        self.done.insert(id, Done { place, revision: self.model.revision, response: packed(&response) });
         rows
     }
 
@@ -214,7 +215,8 @@ impl Ledger {
 
     fn answer_applied(&mut self, id: Id, wish: &Wish, came: &Came, floor: u64) {
         let done = self.done.get(&id);
-        let Done { place, response } = done.unwrap_or_else(|| panic!("broke Answers: {id:?} {wish:?} is not stored"));
+        let Done { place, response, .. } =
+            done.unwrap_or_else(|| panic!("broke Answers: {id:?} {wish:?} is not stored"));
         assert!(*place > floor, "broke Serial: {id:?} {wish:?} comes before what was answered before it was asked");
         match came {
             Came::Applied(bytes) => assert_eq!(bytes, response, "broke Serial: {id:?} {wish:?}"),

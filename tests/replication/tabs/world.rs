@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use fastrand::Rng;
-use revkv::{Came, Error, Message, Outgoing};
+use revkv::{Body, Came, Error, Message, Outgoing};
 
 use super::medium::Medium;
 use super::storage::Flight;
@@ -184,7 +184,7 @@ impl<M: Medium> World<M> {
             Role::Follower(follower) => Ok(follower.handle(&mut tab.engine, bytes, now_ms)),
             Role::Leader(leader) => {
                 let asked = Message::read(bytes).and_then(|message| match message.body {
-                    revkv::Body::Request { number, .. } => Some((message.from, number)),
+                    Body::Request { number, .. } => Some((message.from, number)),
                     _ => None,
                 });
                 let last = asked.map(|(from, _)| tab.engine.last_request(from));
@@ -237,6 +237,9 @@ impl<M: Medium> World<M> {
         }
         let (sender, is_calm) = (sender.id, self.is_calm);
         for Outgoing { to, bytes } in outgoing {
+            if let Some(Message { body: Body::Chunk { index: 0, .. }, .. }) = Message::read(&bytes) {
+                self.count("snapshot given");
+            }
             let bytes: Rc<[u8]> = bytes.into();
             let all: Vec<u64> = self.tabs.iter().map(|tab| tab.id).collect();
             for id in all.into_iter().filter(|id| *id != sender && (to == 0 || *id == to)) {
@@ -367,6 +370,8 @@ impl<M: Medium> World<M> {
         self.ledger.answer(id, &open.wish, came, open.since);
         if let Some(done) = self.ledger.done(id) {
             self.heard = self.heard.max(done.place);
+            let has = self.tabs[at].engine.durable_revision();
+            assert!(done.revision <= has, "broke Serial: {id:?} cannot be read where it was asked, at {has}");
         }
     }
 }
