@@ -140,6 +140,10 @@ impl Follower {
                 if let Some(pending) = pending {
                     pending.answer = Some((revision, Came::of(outcome)));
                 }
+                if revision > engine.known_revision() {
+                    // What it speaks of was lost, or is not sent: a leader may have forgotten this tab.
+                    outgoing.extend(self.ask(engine, now_ms));
+                }
             }
             _ => {}
         }
@@ -201,7 +205,7 @@ impl Follower {
         if self.anew || self.transfer.is_some() {
             return None;
         }
-        match engine.apply_changes(bytes) {
+        match engine.follow_changes(bytes) {
             // A portion that came twice is not asked for again.
             Ok(applied) if applied.applied == 0 && applied.duplicates > 0 => None,
             Ok(applied) => {

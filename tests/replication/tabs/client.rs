@@ -50,8 +50,8 @@ impl<M: Medium> World<M> {
 
     fn submit(&mut self, at: usize) {
         let wish = Rc::new(self.wish(at));
-        let since = (self.heard, self.ledger.model.revision);
         let tab = &mut self.tabs[at];
+        let since = (self.heard, tab.durable);
         let number = tab.next_number;
         let outgoing = match &mut tab.role {
             Role::Leader(_) => None,

@@ -51,7 +51,7 @@ pub struct Host {
 
 pub struct Open {
     pub wish: Rc<Wish>,
-    /// The last entry that anybody had heard of, and the revision that was stored, when it was asked.
+    /// The last entry that anybody had heard of, and the revision that this tab had, when it was asked.
     pub since: (u64, u64),
 }
 

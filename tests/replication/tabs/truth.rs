@@ -80,7 +80,8 @@ pub struct Ledger {
     refused: BTreeSet<Id>,
     newest: BTreeMap<u64, u64>,
     moments: VecDeque<(u64, Model)>,
-    granted: BTreeMap<i64, u64>,
+    /// Where and at which revision each lease was granted.
+    granted: BTreeMap<i64, (u64, u64)>,
 }
 
 impl Ledger {
@@ -152,7 +153,7 @@ impl Ledger {
         let (rows, response) =
             applied.unwrap_or_else(|code| panic!("broke Answers: {wish:?} has to be refused: {code}"));
         if let Wish::Grant { id, .. } = wish {
-            self.granted.insert(*id, place);
+            self.granted.insert(*id, (place, self.model.revision));
         }
         self.done.insert(id, Done { place, revision: self.model.revision, response: packed(&response) });
         rows
@@ -172,7 +173,7 @@ impl Ledger {
         (self.model, self.last) = (model.clone(), last);
         self.written.retain(|_, written| written.place <= last);
         self.done.retain(|_, done| done.place <= last);
-        self.granted.retain(|_, place| *place <= last);
+        self.granted.retain(|_, (place, _)| *place <= last);
         self.newest.clear();
         self.done.keys().for_each(|(client, number)| {
             self.newest.insert(*client, *number);
@@ -183,8 +184,9 @@ impl Ledger {
         self.done.get(&id)
     }
 
-    /// A request is answered, that was made when `floor` was the last entry that anybody had heard of, and `revision` was
-    /// stored.
+    /// A request is answered, that was made when `floor` was the last entry that anybody had heard of, in a tab that had
+    /// `revision`. It may be refused by a leader that does not know yet that there is another, and so by what was there
+    /// before; but not before what the tab itself had.
     pub fn answer(&mut self, id: Id, wish: &Wish, came: &Came, (floor, revision): (u64, u64)) {
         let (code, _) = match came {
             Came::Applied(_) | Came::Before => return self.answer_applied(id, wish, came, floor),
@@ -193,7 +195,7 @@ impl Ledger {
         assert!(!self.done.contains_key(&id), "broke Answers: {id:?} {wish:?} was refused with {code} and is stored");
         self.refused.insert(id);
         let is_gone = |lease: &i64| {
-            !self.model.leases.contains_key(lease) || self.granted.get(lease).is_none_or(|place| *place > floor)
+            !self.model.leases.contains_key(lease) || self.granted.get(lease).is_none_or(|at| at.1 >= revision)
         };
         let is_right = match (code, wish) {
             // Of a leader that is gone, and of a storage without room: nobody knows better.
