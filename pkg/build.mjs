@@ -19,6 +19,7 @@ const entries = {
   'index.edge': 'entry/edge',
   inline: 'entry/inline',
   slim: 'entry/slim',
+  'tabs/index': 'tabs/index',
   tuple: 'tuple',
   metrics: 'metrics',
   salvage: 'entry/salvage-browser',

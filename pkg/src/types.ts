@@ -45,7 +45,7 @@ export type Durability = 'memory' | 'relaxed' | 'strict'
 
 /** How and where a store is opened; all of it may be left out. */
 export interface OpenOptions<V = unknown> {
-  /** Names the database. Default "revkv". */
+  /** Names the database. Tabs of one origin that open the same name in the same storage share it. Default "revkv". */
   name?: string
   /** Where it is kept. Without it nothing is kept, nothing outlives the store, and every write is durable at once. */
   storage?: StorageAdapter
@@ -149,7 +149,10 @@ export interface Store<V = unknown> extends EventTarget, AsyncDisposable {
   readonly compactRevision: number
   /** Every revision up to here is in the storage at the durability asked for. */
   readonly durableRevision: number
-  /** "leader" writes to the storage; "follower" replicates another tab; "alone" shares with nobody. */
+  /**
+   * "leader" writes to the storage; "follower" has a replica of it, and writes through whoever leads; "alone" shares with
+   * nobody.
+   */
   readonly role: 'leader' | 'follower' | 'alone'
 
   // Reads: synchronous, from memory, a consistent cut at one revision.
@@ -190,7 +193,8 @@ export interface Store<V = unknown> extends EventTarget, AsyncDisposable {
    */
   snapshot(revision?: number): Snapshot<V>
 
-  // Writes: one revision each, applied before the call returns; the promise resolves at the durability asked for.
+  // Writes: one revision each; the promise resolves at the durability asked for, and by then it can be read here. Where this
+  // tab leads, or is alone, it is applied before the call returns; where it follows, when whoever leads has stored it.
   // One for which the storage has no room is taken back. When the storage has failed for good, nothing more is written:
   // what was applied stays visible until the store is opened again, and reads go on from memory.
 
@@ -785,7 +789,8 @@ export interface ChangeSet {
  * `REVISION_NOT_FOUND`; `RESTORED`, the content has been replaced, or taken back, under the watch; `GAP` and `DIVERGED`,
  * changes that do not follow on what is here.
  *
- * About others: `CONFLICT`, they wrote first, try again; `NOT_LEADER`, another has taken over the database; `CANCELED`.
+ * About others: `CONFLICT`, they wrote first, try again; `NOT_LEADER`, another has taken over the database (or, not `retryable`: it
+ * was written, but the tab that led is gone, and its answer with it); `CANCELED`.
  *
  * About the storage: `QUOTA_EXCEEDED`, no room; `STORAGE_BLOCKED`, another has it open; `STORAGE_LOST`, it failed;
  * `CORRUPT`, what it holds is damaged; `EVICTED`, it was thrown away; `UNSUPPORTED_FORMAT`, a newer version wrote it.

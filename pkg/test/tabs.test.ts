@@ -265,6 +265,7 @@ test('messages that are none are counted, and nothing else', async () => {
 
 test.for([1, 2, 3])(
   'over a transport that loses, repeats and delays, all are the same in the end (seed %i)',
+  { timeout: 30_000 },
   async (seed) => {
     withLocks()
     const [storage, transport] = [shared(), faultyTransport({ seed, lost: 3, repeated: 10, delayMs: 5 })]
@@ -279,7 +280,6 @@ test.for([1, 2, 3])(
     expect(stores[0]?.revision).toBe(25)
     expect(new Set(stores.map((store) => store.hash().hash)).size).toBe(1)
   },
-  30_000,
 )
 
 test('without tabs, or locks, whoever opens last has it', async () => {

@@ -315,7 +315,8 @@ fn a_transaction_leaves_keys_with_their_last_lease() {
 #[test]
 fn leases_come_with_what_is_written_or_not_at_all() {
     let put = |key, lease| Put { key, value: b"v", lease: LeaseId(lease), ..Put::default() };
-    let rows: [(&str, &[(i64, u64)], Put<'_>, &str, &[i64]); 6] = [
+    type Row<'a> = (&'a str, &'a [(i64, u64)], Put<'a>, &'a str, &'a [i64]);
+    let rows: [Row<'_>; 6] = [
         ("its own", &[(1, 60)], put(b"a", 1), "ok", &[1, 9]),
         ("one that nobody uses", &[(1, 60), (2, 60)], put(b"a", 1), "ok", &[1, 2, 9]),
         ("one that is not there", &[(1, 60)], put(b"a", 3), "LEASE_NOT_FOUND", &[9]),

@@ -149,6 +149,25 @@ fn a_commit_is_told_once() {
     assert_eq!(pair.replica.leases(), [LeaseId(5)]);
 }
 
+/// A lease makes no revision, nor does a compaction; they are written all the same, and answered when they are stored.
+#[test]
+fn what_makes_no_revision_is_answered_when_it_is_stored() {
+    let mut pair = Pair::new();
+    let u64s = |kind: u32, numbers: &[u64]| {
+        let numbers = numbers.iter().flat_map(|number| number.to_le_bytes());
+        kind.to_le_bytes().into_iter().chain(numbers).collect::<Vec<u8>>()
+    };
+    for (name, request) in [("a grant", u64s(4, &[7, 60])), ("a compaction", u64s(3, &[3]))] {
+        let (_, outgoing) = pair.follower.submit(&pair.replica, &request).expect("there is room");
+        pair.carry(outgoing);
+        assert_eq!(pair.follower.take_done(), [], "{name}");
+        pair.stored();
+        let done = pair.follower.take_done();
+        assert!(matches!(&done[..], [(_, Came::Applied(_))]), "{name}: {done:?}");
+    }
+    assert_eq!((pair.replica.leases(), pair.replica.compact_revision()), (vec![LeaseId(7)], 3));
+}
+
 /// The medium is full: what it refused is taken back, and so is the answer.
 #[test]
 fn a_follower_hears_of_what_was_taken_back() {
