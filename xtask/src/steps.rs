@@ -4,7 +4,7 @@ use anyhow::Result;
 use xshell::cmd;
 
 use crate::project::{Project, on_path};
-use crate::setup::{Piece, browser, node, rust};
+use crate::setup::{Piece, browser, etcd, node, rust};
 use crate::{advisories, build, sizes};
 
 /// One named check.
@@ -104,6 +104,22 @@ pub const STEPS: &[Step] = &[
         needs_build: true,
         when_asked: false,
         run: package_tests,
+    },
+    Step {
+        name: "mirror",
+        about: "a store as the mirror of a real etcd",
+        needs: build::NEEDS_AND_ETCD,
+        needs_build: true,
+        when_asked: false,
+        run: |project| mirror(project, 6, 500),
+    },
+    Step {
+        name: "etcd",
+        about: "the same, with more keys and for longer",
+        needs: build::NEEDS_AND_ETCD,
+        needs_build: true,
+        when_asked: true,
+        run: |project| mirror(project, 60, 10_000),
     },
     Step {
         name: "browser",
@@ -236,6 +252,14 @@ fn types(project: &Project) -> Result<Outcome> {
 
 fn reference(project: &Project) -> Result<Outcome> {
     cmd!(project.shell, "node www/reference.mjs --check").run()?;
+    Ok(Outcome::Passed)
+}
+
+/// Random writers go on for so long, on so many keys.
+fn mirror(project: &Project, seconds: u32, keys: u32) -> Result<Outcome> {
+    let tests = cmd!(project.shell, "npm test -w pkg -- test/etcd");
+    let tests = tests.env("ETCD_SECONDS", seconds.to_string()).env("ETCD_KEYS", keys.to_string());
+    tests.run()?;
     Ok(Outcome::Passed)
 }
 
