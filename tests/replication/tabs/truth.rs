@@ -82,6 +82,8 @@ pub struct Ledger {
     moments: VecDeque<(u64, Model)>,
     /// Where and at which revision each lease was granted.
     granted: BTreeMap<i64, (u64, u64)>,
+    /// Of all entries the last one when there was no room for something.
+    pub full: u64,
 }
 
 impl Ledger {
@@ -97,6 +99,7 @@ impl Ledger {
             newest: BTreeMap::new(),
             moments: VecDeque::from([(0, Model::new())]),
             granted: BTreeMap::new(),
+            full: 0,
         }
     }
 
@@ -198,8 +201,9 @@ impl Ledger {
             !self.model.leases.contains_key(lease) || self.granted.get(lease).is_none_or(|at| at.1 >= revision)
         };
         let is_right = match (code, wish) {
-            // Of a leader that is gone, and of a storage without room: nobody knows better.
-            ("CONFLICT" | "QUOTA_EXCEEDED", _) => true,
+            ("QUOTA_EXCEEDED", _) => self.full > floor,
+            // Of a leader that is gone, whose reason nobody knows.
+            ("CONFLICT", wish) => wish.is_refusable() || self.full > floor,
             ("LEASE_NOT_FOUND", Wish::Put { lease, .. } | Wish::Revoke { id: lease }) => is_gone(lease),
             // It may be over before it is gone.
             ("LEASE_NOT_FOUND", Wish::KeepAlive { .. }) => true,
@@ -216,7 +220,7 @@ impl Ledger {
     }
 
     fn answer_applied(&mut self, id: Id, wish: &Wish, came: &Came, floor: u64) {
-        let done = self.done.get(&id);
+        let done = self.done.get_mut(&id);
         let Done { place, response, .. } =
             done.unwrap_or_else(|| panic!("broke Answers: {id:?} {wish:?} is not stored"));
         assert!(*place > floor, "broke Serial: {id:?} {wish:?} comes before what was answered before it was asked");
@@ -224,6 +228,8 @@ impl Ledger {
             Came::Applied(bytes) => assert_eq!(bytes, response, "broke Serial: {id:?} {wish:?}"),
             _ => assert!(response.len() > KEPT_BYTES, "broke Answers: {id:?} {wish:?} has lost its answer"),
         }
+        // Nobody asks for it again.
+        response.clear();
     }
 
     /// The state at a revision, if it is remembered.
