@@ -2,6 +2,7 @@
 
 use super::medium::Medium;
 use super::tab::Tab;
+use super::truth::Cause;
 use super::world::{Event, TABS, World};
 
 impl<M: Medium> World<M> {
@@ -32,6 +33,7 @@ impl<M: Medium> World<M> {
                 (0..3).for_each(|_| self.crash(0));
             }
             95..97 => self.lose_power(),
+            97 => self.restore(),
             _ => self.set_clock(),
         }
     }
@@ -93,6 +95,24 @@ impl<M: Medium> World<M> {
         self.holder = None;
         self.replace_medium(left.medium);
         (0..TABS).for_each(|_| self.open());
+    }
+
+    /// The leader puts a backup of all there is in the place of it.
+    fn restore(&mut self) {
+        let Some(at) = self.holder.and_then(|holder| self.place(holder)) else { return };
+        if self.is_frozen(at) || !self.tabs[at].leads() {
+            return;
+        }
+        self.count("restore");
+        let mut incarnation = [1; 16];
+        incarnation[8..].copy_from_slice(&self.now_ms.to_le_bytes());
+        let engine = &mut self.tabs[at].engine;
+        let (backup, revision) = (engine.backup(0, true).expect("now"), engine.revision());
+        engine.restore(&backup, incarnation).expect("its own");
+        assert_eq!(engine.revision(), revision, "a backup is of the revision it was made at");
+        self.record(at, revision, Cause::Restored);
+        self.write(at);
+        self.look(at);
     }
 
     fn set_clock(&mut self) {

@@ -45,6 +45,8 @@ pub enum Cause {
     Compacted(u64),
     /// What there was no room for was taken back; its revisions are not given again.
     Skipped,
+    /// Another life of the store began, with the same content. It knows of no request.
+    Restored,
 }
 
 /// What a request has done, as it is stored.
@@ -53,6 +55,8 @@ pub struct Done {
     pub place: u64,
     pub revision: u64,
     pub response: Vec<u8>,
+    /// Another life of the store has begun since: it may be done again.
+    pub is_forgotten: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -131,6 +135,11 @@ impl Ledger {
                 self.model.compacted = self.model.compacted.max(*revision);
                 Vec::new()
             }
+            Cause::Restored => {
+                self.newest.clear();
+                self.done.values_mut().for_each(|done| done.is_forgotten = true);
+                Vec::new()
+            }
             Cause::Skipped => {
                 assert!(entry.revision >= self.model.revision, "broke Order: a revision was given again");
                 self.model.revision = entry.revision;
@@ -158,7 +167,10 @@ impl Ledger {
         if let Wish::Grant { id, .. } = wish {
             self.granted.insert(*id, (place, self.model.revision));
         }
-        self.done.insert(id, Done { place, revision: self.model.revision, response: packed(&response) });
+        self.done.insert(
+            id,
+            Done { place, revision: self.model.revision, response: packed(&response), is_forgotten: false },
+        );
         rows
     }
 
@@ -195,15 +207,16 @@ impl Ledger {
             Came::Applied(_) | Came::Before => return self.answer_applied(id, wish, came, floor),
             Came::Refused(code, text) => (code.as_str(), text),
         };
-        assert!(!self.done.contains_key(&id), "broke Answers: {id:?} {wish:?} was refused with {code} and is stored");
+        let is_stored = self.done.get(&id).is_some_and(|done| !done.is_forgotten);
+        assert!(!is_stored, "broke Answers: {id:?} {wish:?} was refused with {code} and is stored");
         self.refused.insert(id);
         let is_gone = |lease: &i64| {
             !self.model.leases.contains_key(lease) || self.granted.get(lease).is_none_or(|at| at.1 >= revision)
         };
         let is_right = match (code, wish) {
-            ("QUOTA_EXCEEDED", _) => self.full > floor,
+            ("QUOTA_EXCEEDED", _) => self.full >= floor,
             // Of a leader that is gone, whose reason nobody knows.
-            ("CONFLICT", wish) => wish.is_refusable() || self.full > floor,
+            ("CONFLICT", wish) => wish.is_refusable() || self.full >= floor,
             ("LEASE_NOT_FOUND", Wish::Put { lease, .. } | Wish::Revoke { id: lease }) => is_gone(lease),
             // It may be over before it is gone.
             ("LEASE_NOT_FOUND", Wish::KeepAlive { .. }) => true,
