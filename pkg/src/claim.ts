@@ -11,12 +11,12 @@ const claimRetriesMax = 3
 
 /**
  * An engine that holds all there is and whose epoch the storage has taken: whoever had it open before writes no more.
- * With `beside`, one that another core can adopt. The claim is refused when someone has written since it was read, for then what was read is not all there is.
+ * With `beside`, one that another core can adopt; `accept` throws where what was found will not do. The claim is refused when someone has written since it was read, for then what was read is not all there is.
  */
 export async function claim(
   medium: Medium,
   sentinel: Sentinel | undefined,
-  how: { signal?: AbortSignal | undefined; beside?: Core } = {},
+  how: { signal?: AbortSignal | undefined; beside?: Core; accept?: (found: Core) => void } = {},
 ): Promise<Core> {
   const { signal } = how
   for (let retries = 0; ; retries++) {
@@ -24,6 +24,7 @@ export async function claim(
     try {
       core = await medium.recover(how)
       core.start()
+      how.accept?.(core)
       if (sentinel?.compare(core)) core.call((engine) => engine.renew(newIncarnation()))
       const opening = core.call((engine) => engine.takeReady())
       if (opening) {

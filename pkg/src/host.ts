@@ -71,6 +71,8 @@ export class Host {
   /** Compactions under way; closing waits for them. */
   readonly #compacting = new Set<Promise<void>>()
   #closing: Promise<void> | undefined
+  /** Why something that was applied here is not written, nor will be. */
+  #unwritten: RevkvError | undefined
   /** -1: not known. */
   #storageBytes: number
   #isMeasuring = false
@@ -236,6 +238,7 @@ export class Host {
     } finally {
       await this.#letGo()
     }
+    if (this.#unwritten) throw this.#unwritten
   }
 
   async #letGo(): Promise<void> {
@@ -268,7 +271,10 @@ export class Host {
       written: (durability) => this.#written(durability),
       told: (durability) => this.#told(durability),
       replaced: (trap) => this.#rebuilt(trap),
-      failed: (error) => this.#failed(error),
+      failed: (error) => {
+        if (error.code === 'EVICTED') this.#hearer.emit('evicted', {})
+        this.#failed(error)
+      },
       report: (error) => this.#report(error),
     }
   }
@@ -302,7 +308,14 @@ export class Host {
         sentinel?.accept()
         this.#hearer.emit('evicted', {})
       },
-      failed: (error) => (this.#tab && error.code === 'NOT_LEADER' ? this.#tab.lost() : this.#failed(error)),
+      failed: (error) => {
+        if (!this.#tab) this.#failed(error)
+        else if (error.code === 'NOT_LEADER') this.#tab.lost()
+        else {
+          this.#unwritten = error
+          this.#tab.fail(error)
+        }
+      },
     })
     this.#resume()
   }

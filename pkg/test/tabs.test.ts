@@ -223,6 +223,53 @@ describe('the tab that leads', () => {
   })
 })
 
+test('a storage that fails for the tab that leads is written by another', async () => {
+  withLocks()
+  const [inner, transport] = [memory(), faultyTransport()]
+  let isBroken = false
+  const broken = changed(inner, (handle) => ({
+    write: async (...batch: Parameters<typeof handle.write>) => {
+      if (isBroken) throw new Error('broken')
+      await handle.write(...batch)
+    },
+  }))
+  const a = await openStore<number>({ storage: shared(broken), tabs: transport })
+  const b = await openStore<number>({ storage: shared(inner), tabs: transport })
+  const errors: string[] = []
+  a.addEventListener('error', ({ detail }) => errors.push((detail.error as { code: string }).code))
+  await b.put('k', 1)
+  isBroken = true
+  const asked = b.put('k', 2)
+  expect(await codeOf(() => a.put('k', 3))).toBe('STORAGE_LOST')
+  expect(await asked).toEqual({ revision: 3 })
+  expect([a.role, b.role, errors, b.history('k').length]).toEqual(['follower', 'leader', ['STORAGE_LOST'], 2])
+  expect([a.get('k'), await codeOf(() => a.put('k', 4)), await codeOf(() => a.close())]).toEqual([
+    2,
+    'STORAGE_LOST',
+    'STORAGE_LOST',
+  ])
+})
+
+test('a database that is gone when a follower takes over is told, and not taken for a new one', async () => {
+  withLocks()
+  const transport = faultyTransport()
+  let inner = memory()
+  const storage = shared({ ...inner, open: (...given) => inner.open(...given) })
+  const a = await openStore<number>({ storage, tabs: transport })
+  const b = await openStore<number>({ storage, tabs: transport })
+  const heard: string[] = []
+  b.addEventListener('evicted', () => heard.push('evicted'))
+  b.addEventListener('error', ({ detail }) => heard.push((detail.error as { code: string }).code))
+  await b.put('k', 1)
+  inner = memory()
+  await a.close()
+  await until(() => heard.length === 2)
+  expect([heard, b.get('k'), await codeOf(() => b.put('k', 2))]).toEqual([['evicted', 'EVICTED'], 1, 'STORAGE_LOST'])
+  await b.close()
+  const again = await openStore<number>({ storage, tabs: transport })
+  expect([again.role, again.revision]).toEqual(['leader', 1])
+})
+
 test('a content that is replaced is replaced for all, and a follower may do it', async () => {
   const [a, b] = (await tabs(2)) as [Store<number>, Store<number>]
   await a.put('k', 1)

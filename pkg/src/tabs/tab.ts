@@ -61,7 +61,7 @@ const tickMs = 1000
 const submittedMax = 64
 /** How long, and how often, a storage is waited for that whoever led has not let go of. */
 const retryMs = 500
-const openRetriesMax = 8
+const retriesMax = 8
 /** A tab that is closed waits so long for what it has asked for. */
 const closeMsMax = 10_000
 
@@ -89,10 +89,14 @@ export class Tab {
   #leads = false
   #isReady = false
   #ended = false
+  /** Why this tab has no part in it any more. */
+  #failure: RevkvError | undefined
   readonly #opened = newDeferred<void>()
   /** Those who wait for the next time that this tab begins to lead, or cannot. */
   #leading: (() => void)[] = []
   readonly #pending = new Map<number, Pending>()
+  /** So many of them are to be flushed. */
+  #strict = 0
   #next = 1
   #submitting = 1
   #dropped = 0
@@ -111,7 +115,7 @@ export class Tab {
       elected: () => this.#takeLead(),
       deposed: () => this.#deposed(),
       ask: () => this.#channel?.send(Uint8Array.of(kinds.ask)),
-      failed: (error) => this.#fail(error),
+      failed: (error) => this.fail(error),
     })
     this.#opened.promise.catch(() => {})
   }
@@ -141,9 +145,14 @@ export class Tab {
   /** Asks whoever leads for a write; the reader stands behind the answer's kind. */
   ask(request: Uint8Array, isStrict: boolean): Promise<Reader> {
     if (this.#ended) return Promise.reject(new RevkvError('CLOSED', 'The store is closed.'))
+    if (this.#failure) {
+      const text = 'The storage has failed, so nothing more is written; close the store and open it again.'
+      return Promise.reject(new RevkvError('STORAGE_LOST', text, { cause: this.#failure }))
+    }
     const number = this.#next++
     const pending: Pending = { number, request: request.slice(), isStrict, ...newDeferred<Reader>() }
     this.#pending.set(number, pending)
+    if (isStrict) this.#strict++
     this.#submit()
     return pending.promise
   }
@@ -215,7 +224,7 @@ export class Tab {
   }
 
   #arrive(): void {
-    if (this.#ended || this.#channel) return
+    if (this.#ended || this.#failure || this.#channel) return
     this.#channel = this.#transport.join(`${this.#storage.name}:${this.#name}`, String(this.#id), (message) =>
       this.#receive(message),
     )
@@ -274,17 +283,27 @@ export class Tab {
         await this.#claim()
         return
       } catch (e) {
-        const isRetryable = RevkvError.is(e) && (e.code === 'STORAGE_BLOCKED' || e.code === 'NOT_LEADER')
-        if (!isRetryable || (!this.#isReady && tries >= openRetriesMax)) return this.#fail(e)
+        if (!this.#isWorthAnother(e, tries)) return this.fail(e)
         await new Promise((resolve) => setTimeout(resolve, retryMs))
       }
     }
   }
 
+  #isWorthAnother(e: unknown, tries: number): boolean {
+    if (!RevkvError.is(e)) return false
+    // Whoever led may take any time to let go of its files: it may be frozen.
+    if (e.code === 'STORAGE_BLOCKED' && this.#isReady) return true
+    const codes = this.#isReady ? ['NOT_LEADER', 'ENGINE_FAILED'] : ['NOT_LEADER', 'STORAGE_BLOCKED']
+    return codes.includes(e.code) && tries < retriesMax
+  }
+
   async #claim(): Promise<void> {
     const medium = await Medium.open(this.#storage, this.#name, this.#maxBytes)
     try {
-      const found = await claim(medium, this.#sentinel, { beside: this.#core })
+      const found = await claim(medium, this.#sentinel, {
+        beside: this.#core,
+        accept: (found) => this.#checkKept(found),
+      })
       if (!this.#election.isElected || this.#ended) {
         found.free()
         return await medium.close()
@@ -309,16 +328,29 @@ export class Tab {
     this.#opened.resolve()
   }
 
-  #fail(e: unknown): void {
+  /** A database that holds nothing, where this tab has seen something, was thrown away, or is another's to begin anew. */
+  #checkKept(found: Core): void {
+    const [here, there] = [this.#own, found].map((core) => (core.trap ? 1 : core.call((engine) => engine.revision)))
+    if (!this.#isReady || here === 1 || there !== 1) return
+    throw new RevkvError('EVICTED', 'The database was deleted while it was open; what it held is in memory only.')
+  }
+
+  /** Nothing more is written here; another tab may do better. */
+  fail(e: unknown): void {
+    if (this.#failure || this.#ended) return
     const error = RevkvError.is(e)
       ? e
       : new RevkvError('STORAGE_LOST', 'The storage cannot be taken over.', { cause: e })
+    this.#failure = error
+    if (this.#leads) this.#then(() => this.#stepDown())
     this.#then(() => this.#election.resign())
+    this.#channel?.close()
+    this.#channel = undefined
     for (const resolve of this.#leading.splice(0)) resolve()
-    if (!this.#isReady) return this.#opened.reject(error)
     for (const pending of this.#pending.values()) pending.reject(error)
     this.#pending.clear()
-    this.#shown?.failed(error)
+    if (this.#isReady) this.#shown?.failed(error)
+    else this.#opened.reject(error)
   }
 
   /** The engine of a follower has stopped: another begins with nothing, and takes its place when it has everything. */
@@ -363,13 +395,12 @@ export class Tab {
     } catch (e) {
       // What was taken over before it was stored is asked of whoever has.
       if (RevkvError.is(e) && e.code === 'NOT_LEADER') return
-      this.#pending.delete(pending.number)
-      pending.reject(e)
+      if (this.#done(pending)) pending.reject(e)
     }
   }
 
   #settle(pending: Pending, came: Came): void {
-    if (!this.#pending.delete(pending.number)) return
+    if (!this.#done(pending)) return
     if (came === 'answered-before') {
       const text = 'It was written, but the tab that led is gone, and its answer with it.'
       pending.reject(new RevkvError('NOT_LEADER', text, { retryable: false }))
@@ -380,6 +411,13 @@ export class Tab {
       reader.u32()
       pending.resolve(reader)
     }
+  }
+
+  /** `false`: it was settled before. */
+  #done(pending: Pending): boolean {
+    const isPending = this.#pending.delete(pending.number)
+    if (isPending && pending.isStrict) this.#strict--
+    return isPending
   }
 
   // Messages.
@@ -423,7 +461,8 @@ export class Tab {
     const { isInSync } = this.#core.call((engine) => engine.tabStats())
     if (isInSync) this.#revived()
     if (!this.#trap) this.#shown?.told()
-    for (const { number, came } of this.#core.call((engine) => engine.takeDone())) {
+    const done = this.#pending.size > 0 ? this.#core.call((engine) => engine.takeDone()) : []
+    for (const { number, came } of done) {
       const pending = this.#pending.get(number)
       if (pending) this.#settle(pending, came)
     }
@@ -440,7 +479,7 @@ export class Tab {
   }
 
   #post(outgoing: readonly Outgoing[]): void {
-    const isStrict = !this.#leads && [...this.#pending.values()].some((pending) => pending.isStrict)
+    const isStrict = !this.#leads && this.#strict > 0
     for (const { to, bytes } of outgoing) {
       const message = new Uint8Array(1 + bytes.length)
       message[0] = isStrict ? kinds.strict : kinds.relaxed
