@@ -82,7 +82,7 @@ impl<M: Medium> World<M> {
     pub fn is_recorded(&self, at: usize, id: Id) -> bool {
         use super::truth::Cause;
         let is_it = |cause: &Cause| matches!(cause, Cause::Asked(own, _) if *own == id);
-        self.ledger.done(id).is_some_and(|done| !done.is_forgotten)
+        self.ledger.done(id).is_some_and(|done| !done.is_forgotten())
             || self.tabs[at].host.log.iter().any(|entry| is_it(&entry.cause))
     }
 

@@ -55,8 +55,14 @@ pub struct Done {
     pub place: u64,
     pub revision: u64,
     pub response: Vec<u8>,
-    /// Another life of the store has begun since: it may be done again.
-    pub is_forgotten: bool,
+    /// Where another life of the store has begun since, in which it may be done again.
+    forgotten: Option<u64>,
+}
+
+impl Done {
+    pub fn is_forgotten(&self) -> bool {
+        self.forgotten.is_some()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -137,7 +143,9 @@ impl Ledger {
             }
             Cause::Restored => {
                 self.newest.clear();
-                self.done.values_mut().for_each(|done| done.is_forgotten = true);
+                for done in self.done.values_mut() {
+                    done.forgotten = done.forgotten.or(Some(entry.place));
+                }
                 Vec::new()
             }
             Cause::Skipped => {
@@ -167,10 +175,8 @@ impl Ledger {
         if let Wish::Grant { id, .. } = wish {
             self.granted.insert(*id, (place, self.model.revision));
         }
-        self.done.insert(
-            id,
-            Done { place, revision: self.model.revision, response: packed(&response), is_forgotten: false },
-        );
+        self.done
+            .insert(id, Done { place, revision: self.model.revision, response: packed(&response), forgotten: None });
         rows
     }
 
@@ -189,10 +195,13 @@ impl Ledger {
         self.written.retain(|_, written| written.place <= last);
         self.done.retain(|_, done| done.place <= last);
         self.granted.retain(|_, (place, _)| *place <= last);
+        self.done.values_mut().for_each(|done| done.forgotten = done.forgotten.filter(|place| *place <= last));
         self.newest.clear();
-        self.done.keys().for_each(|(client, number)| {
-            self.newest.insert(*client, *number);
-        });
+        for ((client, number), done) in &self.done {
+            if !done.is_forgotten() {
+                self.newest.insert(*client, *number);
+            }
+        }
     }
 
     pub fn done(&self, id: Id) -> Option<&Done> {
@@ -207,7 +216,7 @@ impl Ledger {
             Came::Applied(_) | Came::Before => return self.answer_applied(id, wish, came, floor),
             Came::Refused(code, text) => (code.as_str(), text),
         };
-        let is_stored = self.done.get(&id).is_some_and(|done| !done.is_forgotten);
+        let is_stored = self.done.get(&id).is_some_and(|done| !done.is_forgotten());
         assert!(!is_stored, "broke Answers: {id:?} {wish:?} was refused with {code} and is stored");
         self.refused.insert(id);
         let is_gone = |lease: &i64| {
@@ -218,6 +227,8 @@ impl Ledger {
             // Of a leader that is gone, whose reason nobody knows.
             ("CONFLICT", wish) => wish.is_refusable() || self.full >= floor,
             ("LEASE_NOT_FOUND", Wish::Put { lease, .. } | Wish::Revoke { id: lease }) => is_gone(lease),
+            // It was granted in a life of the store that has ended since, and the lease is there still.
+            ("LEASE_EXISTS", Wish::Grant { .. }) => self.done.get(&id).is_some_and(Done::is_forgotten),
             // It may be over before it is gone.
             ("LEASE_NOT_FOUND", Wish::KeepAlive { .. }) => true,
             ("COMPACTED", Wish::RestoreTo { revision }) => *revision < self.model.compacted,
