@@ -19,6 +19,7 @@ const entries = {
   'index.edge': 'entry/edge',
   inline: 'entry/inline',
   slim: 'entry/slim',
+  'etcd/index': 'etcd/index',
   'tabs/index': 'tabs/index',
   tuple: 'tuple',
   metrics: 'metrics',

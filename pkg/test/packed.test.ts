@@ -47,6 +47,9 @@ test('is packed with its papers and without its sources', () => {
     'dist/entry/salvage-browser.d.ts',
     'dist/entry/slim.d.ts',
     'dist/errors.d.ts',
+    'dist/etcd/index.d.ts',
+    'dist/etcd/index.js',
+    'dist/etcd/mirror.d.ts',
     'dist/index.d.ts',
     'dist/index.edge.js',
     'dist/index.js',
@@ -115,5 +118,5 @@ test('its types are those of its modules, however they are resolved', async () =
     return problem.kind !== 'CJSResolvesToESM' && how !== 'node10'
   })
   expect(problems).toEqual([])
-  expect(Object.keys(checked.entrypoints)).toHaveLength(15)
+  expect(Object.keys(checked.entrypoints)).toHaveLength(16)
 })
