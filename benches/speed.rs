@@ -12,7 +12,9 @@ use std::ops::Range;
 use std::time::Instant;
 
 use peers::{History, Key, Latest, Persistent, Scale, Tree, Values, engine, put, range};
-use revkv::{Engine, EngineOptions, KeyRange, KeyValue, Ready, Request, Since, Watch, WatcherId};
+use revkv::{
+    Body, Engine, EngineOptions, KeyRange, KeyValue, Leader, Message, Ready, Request, Since, Watch, WatcherId,
+};
 
 /// Of one turn of a measurement that only reads.
 const READS: usize = 10_000;
@@ -34,6 +36,7 @@ fn main() {
     drop(stores);
     puts_with_snapshots(&scale);
     puts_with_watchers(&scale);
+    puts_with_followers(&scale);
     journal(&scale);
     growth(&scale);
 }
@@ -319,6 +322,48 @@ fn drain(engine: &mut Engine) {
     for id in due {
         black_box(engine.take_events(id, 0, usize::MAX).expect("nothing is compacted").batches);
     }
+}
+
+/// A leader's work for commits of some puts each: the storage is handed the batch, every follower is told, and asks for more.
+fn puts_with_followers(scale: &Scale) {
+    const COUNTS: [u64; 4] = [20, 5, 1, 0];
+    let (keys, values, mut rng) = (peers::keys(scale.keys), Values::new(), fastrand::Rng::with_seed(19));
+    for group in [1, 100] {
+        let mut leaders = COUNTS.map(|_| {
+            let mut engine = filled(&keys, &values, 48 << 10);
+            while let Some(ready) = engine.take_ready() {
+                engine.persisted(ready.through);
+            }
+            let (leader, _) = Leader::new(1, &engine);
+            (leader, engine)
+        });
+        let mut race = Race::default();
+        for _ in 0..scale.rounds {
+            let places: Vec<usize> = (0..2_000).map(|_| rng.usize(..keys.len())).collect();
+            let mut times = [0.0; COUNTS.len()];
+            for ((followers, (leader, engine)), taken) in COUNTS.iter().zip(&mut leaders).zip(&mut times) {
+                *taken = time(|| {
+                    for places in places.chunks(group) {
+                        places.iter().for_each(|place| put(engine, &keys[*place], values.get(*place)));
+                        let ready = engine.take_ready().expect("puts");
+                        engine.persisted(ready.through);
+                        black_box(leader.advance(engine));
+                        (2..2 + followers).for_each(|from| ask(leader, engine, from));
+                    }
+                });
+            }
+            race.round(places.len(), times);
+        }
+        let beside = [("5", None), ("1", None), ("none", None)];
+        race.print(&format!("put in a commit of {group}, stored, told to 20 followers"), &beside);
+    }
+}
+
+/// A follower has everything, and waits for more.
+fn ask(leader: &mut Leader, engine: &mut Engine, from: u64) {
+    let body = Body::Follow { revision: engine.revision(), anew: false };
+    let message = Message::new(engine.incarnation(), engine.epoch(), from, 1, body).pack();
+    black_box(leader.handle(engine, &message, 0).expect("it leads"));
 }
 
 /// Written in batches of a hundred puts, then read back.

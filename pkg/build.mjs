@@ -19,6 +19,8 @@ const entries = {
   'index.edge': 'entry/edge',
   inline: 'entry/inline',
   slim: 'entry/slim',
+  'etcd/index': 'etcd/index',
+  'tabs/index': 'tabs/index',
   tuple: 'tuple',
   metrics: 'metrics',
   salvage: 'entry/salvage-browser',

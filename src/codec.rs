@@ -33,25 +33,37 @@ pub(crate) struct Malformed;
 
 /// Appends the encoding of `value` to `out`.
 pub(crate) fn encode_into<T: Encode>(value: &T, out: &mut Vec<u8>) {
-    write(value, out, CONFIG);
+    let written = write(value, out, usize::MAX, CONFIG);
+    assert!(written, "a Vec takes every byte");
+}
+
+/// Appends the encoding of `value` to `out` if it has no more than `bytes_max` bytes; else says `false`, and what is appended
+/// is of no use.
+pub(crate) fn encode_within<T: Encode>(value: &T, bytes_max: usize, out: &mut Vec<u8>) -> bool {
+    write(value, out, bytes_max, CONFIG)
 }
 
 /// Appends the packed encoding of `value` to `out`.
 pub(crate) fn pack_into<T: Encode>(value: &T, out: &mut Vec<u8>) {
-    write(value, out, PACKED);
+    let written = write(value, out, usize::MAX, PACKED);
+    assert!(written, "a Vec takes every byte");
 }
 
-fn write<T: Encode>(value: &T, out: &mut Vec<u8>, config: impl Config) {
-    struct Appender<'a>(&'a mut Vec<u8>);
+/// Ends with `false` at the first bytes for which there is no room.
+fn write<T: Encode>(value: &T, out: &mut Vec<u8>, room: usize, config: impl Config) -> bool {
+    struct Appender<'a> {
+        out: &'a mut Vec<u8>,
+        room: usize,
+    }
     impl bincode::enc::write::Writer for Appender<'_> {
         fn write(&mut self, bytes: &[u8]) -> Result<(), bincode::error::EncodeError> {
-            self.0.extend_from_slice(bytes);
+            self.room = self.room.checked_sub(bytes.len()).ok_or(bincode::error::EncodeError::UnexpectedEnd)?;
+            self.out.extend_from_slice(bytes);
             Ok(())
         }
     }
     // Not `expect`: it would bring the text of every error bincode knows into the wasm.
-    let written = bincode::encode_into_writer(value, Appender(out), config).is_ok();
-    assert!(written, "a Vec takes every byte");
+    bincode::encode_into_writer(value, Appender { out, room }, config).is_ok()
 }
 
 /// Reads one level of what may hold itself: each takes its share of all that may be decoded, until it ends.
@@ -113,6 +125,17 @@ mod tests {
         assert_eq!(decode::<(u32, &[u8])>(&longer), Err(Malformed));
         assert_eq!(decode_prefix::<(u32, &[u8])>(&longer), Ok(((7, &b"seven"[..]), bytes.len())));
         assert_eq!(decode::<()>(b""), Ok(()));
+    }
+
+    #[test]
+    fn a_value_that_is_too_long_is_not_encoded_whole() {
+        let value = (7_u32, &b"seven"[..]);
+        for (bytes_max, expected) in [(0, false), (16, false), (17, true), (18, true)] {
+            let mut bytes = Vec::new();
+            assert_eq!(encode_within(&value, bytes_max, &mut bytes), expected, "{bytes_max} bytes");
+            assert!(bytes.len() <= bytes_max);
+            assert_eq!(bytes == encoded(&value), expected, "{bytes_max} bytes");
+        }
     }
 
     /// Counts of 8 bytes each, up to one whose memory no machine has: to reserve it would end the process.

@@ -33,7 +33,8 @@ pub mod wasm;
 mod watch;
 
 pub use engine::{
-    BackupInfo, Came, Engine, EngineOptions, Follower, Leader, Once, Outgoing, Request, Response, Stats, TransferId,
+    BackupInfo, Came, Engine, EngineOptions, Follower, Leader, LeasedRequest, Once, Outgoing, Request, Response, Stats,
+    TransferId,
 };
 pub use error::Error;
 #[cfg(fuzzing)]

@@ -4,7 +4,7 @@ import { find } from './page.js'
 
 /** The codes that a user of the page can do something about, in the page's words. The others speak for themselves. */
 const words: { [code in ErrorCode]?: string } = {
-  STORAGE_BLOCKED: 'This store is open in another tab or window. Close it there, then try again.',
+  STORAGE_BLOCKED: 'Another tab or window keeps this store from being opened. Close it there, then try again.',
   STORAGE_LOST:
     'The browser has taken the storage away. What you see can still be read; try again to open the store anew.',
   NOT_LEADER:

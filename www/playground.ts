@@ -52,21 +52,26 @@ function join(visit: Visit): void {
   visit.onDraw(() => drawStatus(visit))
   store.addEventListener('durable', () => visit.draw(), { signal })
   store.addEventListener('compacted', () => visit.draw(), { signal })
+  store.addEventListener('role', () => visit.draw(), { signal })
+  // How many follow, and how far this one is behind, is told by no event.
+  const timer = setInterval(() => drawStatus(visit), 1000)
+  signal.addEventListener('abort', () => clearInterval(timer))
   store.addEventListener('error', ({ detail }) => notice.show(detail.error), { signal })
   find('main', HTMLElement).hidden = false
 }
 
 function drawStatus({ store }: Visit): void {
+  find('#role', HTMLElement).textContent = describeRole(store)
   find('#revision', HTMLElement).textContent = String(store.revision)
   find('#durable-revision', HTMLElement).textContent = String(store.durableRevision)
   find('#compact-revision', HTMLElement).textContent =
     store.compactRevision === 0 ? 'never' : String(store.compactRevision)
 }
 
-// A page that the browser puts aside must not keep the store from the other tabs; one that it brings back opens it again.
-addEventListener('pagehide', () => void end())
-addEventListener('pageshow', (event) => {
-  if (event.persisted) void start()
-})
+function describeRole(store: Visit['store']): string {
+  const { followers, lag } = store.stats()
+  if (store.role === 'follower') return lag === 0 ? 'follower, up to date' : `follower, ${lag} behind`
+  return `${store.role}, followed by ${followers}`
+}
 
 void start()

@@ -9,6 +9,17 @@
 import { type Engine as Binding, instantiate } from '../wasm/revkv.js'
 import { decodeText, decodeValue } from './codecs.js'
 import { RevkvError } from './errors.js'
+import {
+  type Asked,
+  type Came,
+  type Outgoing,
+  packAsked,
+  readDone,
+  readOnce,
+  readOutgoing,
+  readTabStats,
+  type TabStats,
+} from './tabs/messages.js'
 import type { Codec, ErrorCode } from './types.js'
 import { Reader, readStats, type Stats, u32At } from './wire.js'
 
@@ -48,7 +59,14 @@ const areaKeptBytesMax = 1 << 20
 /** Says that a key has to be encoded first. */
 export const notAscii = Symbol('not ASCII')
 /** Places on the board. */
-const slots = { revision: 0, compactRevision: 1, durableRevision: 2, nextDeadline: 3, hasPendingWatches: 4 }
+const slots = {
+  revision: 0,
+  compactRevision: 1,
+  durableRevision: 2,
+  nextDeadline: 3,
+  hasPendingWatches: 4,
+  replaced: 5,
+}
 
 /** One engine. What it refuses is thrown as a RevkvError; anything else that is thrown is a trap. */
 export class Engine {
@@ -76,6 +94,11 @@ export class Engine {
 
   get durableRevision(): number {
     return this.#slot(slots.durableRevision)
+  }
+
+  /** Counts the contents that another was put in the place of, other than to go on from them. */
+  get replaced(): number {
+    return this.#slot(slots.replaced)
   }
 
   /** When the next lease ends, in ms since the epoch; undefined when there is none. */
@@ -277,6 +300,67 @@ export class Engine {
 
   salvage(): Uint8Array {
     return this.#given(this.#binding.salvage())
+  }
+
+  /** This tab, of this number, leads from now on. */
+  lead(id: number): Outgoing[] {
+    return readOutgoing(this.#given(this.#binding.lead(id)))
+  }
+
+  /** Takes what `found` has claimed in the place of what it has; `found` is of the same instance, and gone afterwards. */
+  takeLead(found: Engine): void {
+    this.#take(this.#binding.takeLead(found.#binding))
+  }
+
+  /** This tab, of this number, follows from now on, with requests that nobody has answered; its next one is `next`. */
+  follow(asked: readonly Asked[], id: number, next: number): void {
+    this.#take(this.#binding.follow(this.#put(packAsked(asked)), id, next))
+  }
+
+  handleMessage(message: Uint8Array, now: number): Outgoing[] {
+    return readOutgoing(this.#given(this.#binding.handleMessage(this.#put(message), now)))
+  }
+
+  tickTabs(now: number): Outgoing[] {
+    return readOutgoing(this.#given(this.#binding.tickTabs(now)))
+  }
+
+  /** What to tell others when more is stored. */
+  advanceTabs(): Outgoing[] {
+    return readOutgoing(this.#given(this.#binding.advanceTabs()))
+  }
+
+  /** Asks the leader for a write; undefined while too many are under way. */
+  submit(request: Uint8Array): Outgoing[] | undefined {
+    const outgoing = this.#take(this.#binding.submit(this.#put(request)))
+    return outgoing && readOutgoing(outgoing)
+  }
+
+  takeDone(): { number: number; came: Came }[] {
+    return readDone(this.#given(this.#binding.takeDone()))
+  }
+
+  /** Applies a request of this tab that others may have applied before. */
+  applyOnce({ number, request }: Asked, id: number, now: number): Came {
+    return readOnce(this.#given(this.#binding.applyOnce(this.#put(request), id, number, now)))
+  }
+
+  tabStats(): TabStats {
+    return readTabStats(this.#given(this.#binding.tabStats()))
+  }
+
+  /** Replaces everything by what another store holds: packed records. */
+  mirror(incarnation: Uint8Array, revision: number, records: Uint8Array): void {
+    const length = incarnation.length + records.length
+    this.#room(length)
+    this.#instance.bytes.set(incarnation, this.#area)
+    this.#instance.bytes.set(records, this.#area + incarnation.length)
+    this.#take(this.#binding.mirror(length, revision))
+  }
+
+  /** Takes over changes of another store, packed records, up to a revision. */
+  mirrorChanges(to: number, records: Uint8Array): void {
+    this.#take(this.#binding.mirrorChanges(this.#put(records), to))
   }
 
   /** With the bytes of memory that its instance has taken. */

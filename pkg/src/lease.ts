@@ -3,14 +3,24 @@
 import { asyncDispose } from './dispose.js'
 import { type Form, showKey } from './entry.js'
 import { RevkvError } from './errors.js'
+import type { Write } from './host.js'
 import type { Lease, WriteResult } from './types.js'
-import type { LeaseInfo } from './wire.js'
+import { type LeaseInfo, packLeaseGrant, packLeaseKeepAlive, packLeaseRevoke, type Reader } from './wire.js'
 
 /** What a lease asks of its store. */
 export interface Leases {
   info(id: bigint): LeaseInfo | undefined
-  keepAlive(id: bigint): Promise<number>
-  revoke(id: bigint): Promise<WriteResult>
+  write<R>(write: Write<R>): Promise<R>
+}
+
+/** A grant; its answer is the ttl. */
+export function granting(id: bigint, ttlSeconds: number): Write<number> {
+  const read = (reader: Reader) => {
+    reader.u64() // The revision, which a grant does not move.
+    reader.i64()
+    return reader.u64()
+  }
+  return { request: packLeaseGrant(id, ttlSeconds), grows: false, read }
 }
 
 export class StoreLease implements Lease {
@@ -38,12 +48,17 @@ export class StoreLease implements Lease {
     return mine.map((key) => showKey(this.#form, key, 0, key.length))
   }
 
-  keepAlive(): Promise<number> {
-    return this.#leases.keepAlive(this.id)
+  async keepAlive(): Promise<number> {
+    const read = (reader: Reader) => {
+      reader.u64() // The revision, which a keep-alive does not move.
+      return reader.u64()
+    }
+    return this.#leases.write({ request: packLeaseKeepAlive(this.id), grows: false, read })
   }
 
-  revoke(): Promise<WriteResult> {
-    return this.#leases.revoke(this.id)
+  async revoke(): Promise<WriteResult> {
+    const read = (reader: Reader) => ({ revision: reader.u64() })
+    return this.#leases.write({ request: packLeaseRevoke(this.id), grows: false, read })
   }
 
   async [asyncDispose](): Promise<void> {
@@ -69,13 +84,19 @@ const delayMsMax = 2 ** 31 - 1
 export class ExpiryTimer {
   readonly #expire: () => void
   #timer: ReturnType<typeof setTimeout> | undefined
+  #deadlineMs: number | undefined
 
   constructor(expire: () => void) {
-    this.#expire = expire
+    this.#expire = () => {
+      this.#deadlineMs = undefined
+      expire()
+    }
   }
 
   set(deadlineMs: number | undefined): void {
+    if (deadlineMs === this.#deadlineMs) return
     this.stop()
+    this.#deadlineMs = deadlineMs
     if (deadlineMs === undefined) return
     // At least one millisecond: a timer that fires early comes back here with the same deadline.
     const delayMs = Math.min(Math.max(deadlineMs - Date.now(), 1), delayMsMax)
@@ -87,5 +108,6 @@ export class ExpiryTimer {
   stop(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
+    this.#deadlineMs = undefined
   }
 }

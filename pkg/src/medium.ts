@@ -71,7 +71,8 @@ export class Medium {
    */
   async recover(how: { signal?: AbortSignal | undefined; refused?: (e: unknown) => void; beside?: Core } = {}) {
     const { signal, refused, beside } = how
-    const core = beside?.beside(newIncarnation()) ?? newCore(this.adapter.maxBlobBytes, this.#maxBytes)
+    const limits = [this.adapter.maxBlobBytes, this.#maxBytes] as const
+    const core = beside?.beside(newIncarnation(), ...limits) ?? newCore(...limits)
     this.lastId = ''
     try {
       const blobs = this.#handle.read()[Symbol.asyncIterator]()

@@ -80,6 +80,23 @@ const gaugesOf: readonly { name: string; help: string; unit?: string; value: (st
     value: (stats) => stats.watchers,
   },
   { name: 'revkv_leases', help: 'Leases that have not ended.', value: (stats) => stats.leases },
+  {
+    name: 'revkv_followers',
+    help: 'Other tabs that follow this one.',
+    value: (stats) => stats.followers,
+  },
+  {
+    name: 'revkv_lag_revisions',
+    help: 'Revisions that the tab that leads has told of, and that are not here yet.',
+    unit: 'revisions',
+    value: (stats) => stats.lag,
+  },
+  {
+    name: 'revkv_dropped_messages',
+    help: 'Messages of other tabs that were none, or of no use.',
+    unit: 'messages',
+    value: (stats) => stats.dropped,
+  },
 ]
 
 function family(name: string, type: string, help: string, unit?: string): string[] {

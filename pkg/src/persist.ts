@@ -29,6 +29,8 @@ interface Batch {
 }
 
 export interface PersistEvents {
+  /** A batch is with the storage. */
+  stored(): void
   durable(revision: number): void
   /** The storage had failed and holds everything again. */
   healed(error: RevkvError): void
@@ -79,6 +81,8 @@ export class Persist {
   #failure: RevkvError | undefined
   /** Until when puts are refused, and why. */
   #full: { error: RevkvError; until: number } | undefined
+  /** Another writes to the storage, which is no failure of it. */
+  #resigned = false
   /** The failure took with it what had been applied. */
   #lost = false
   /** Of the last batch. */
@@ -103,6 +107,7 @@ export class Persist {
   /** Throws when the storage has failed, before a write that could not be kept. `grows`: it needs room. */
   check(grows: boolean): void {
     if (this.#failure) {
+      if (this.#resigned) throw this.#failure
       const text = 'The storage has failed, so nothing more is written; close the store and open it again.'
       throw new RevkvError('STORAGE_LOST', text, { cause: this.#failure })
     }
@@ -156,6 +161,16 @@ export class Persist {
     this.#events.failed(error)
   }
 
+  /**
+   * Writes no more, for another does, or is to. A batch that is under way may still be taken; of what is not, those who wait
+   * are told that it is not written.
+   */
+  resign(error: RevkvError): void {
+    this.#resigned = true
+    this.#failure ??= error
+    for (const waiter of this.#takeWaiting()) waiter.reject(error)
+  }
+
   /** Writes what is left and lets go of the storage. Rejects with the failure when it left something unwritten. */
   async close(): Promise<void> {
     if (!this.#medium) return
@@ -183,13 +198,15 @@ export class Persist {
           if (this.#waiting.length > 0) continue
           break
         }
-        if (this.#failure) throw this.#failure
         for (const waiter of group) waiter.resolve()
-        if (!batch) break
-        if (!this.#core.trap) this.#tellDurable()
+        if (!batch || this.#failure) break
+        if (this.#core.trap) continue
+        this.#events.stored()
+        this.#tellDurable()
       } catch (e) {
         const error = storageError(e)
         for (const waiter of group) waiter.reject(error)
+        if (this.#resigned) break
         // An engine that has stopped is replaced, whoever met it: one that was read beside it, too, which tells nobody.
         if (error === this.#core.trap) {
           this.#trapped(error)
@@ -209,16 +226,14 @@ export class Persist {
     try {
       this.#epoch = batch.batch.epoch
       await medium.write(batch.batch, batch.durability)
-      // The lock may have been lost during the write; then nobody is told that it is written.
-      if (this.#failure) throw this.#failure
-      if (!this.#core.trap) this.#confirm(batch)
+      if (!this.#core.trap && !this.#failure) this.#confirm(batch)
       this.#full = undefined
       return true
     } catch (e) {
       const error = storageError(e)
       if (this.#failure || error.code === 'NOT_LEADER') throw error
       if (this.#core.trap) return this.#settle(medium, batch, group, error)
-      if (error.code !== 'QUOTA_EXCEEDED') return this.#heal(medium, error)
+      if (error.code !== 'QUOTA_EXCEEDED') return this.#heal(medium, group, error)
       // With the moment of going back, so that no write between two moments is taken for one that is gone.
       await this.#reopened(medium, (engine, found) => {
         engine.rewind(found)
@@ -233,7 +248,7 @@ export class Persist {
     }
   }
 
-  async #heal(medium: Medium, error: RevkvError): Promise<true> {
+  async #heal(medium: Medium, group: Waiter[], error: RevkvError): Promise<true> {
     for (const [tries, delayMs] of healDelaysMs.entries()) {
       if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs))
       try {
@@ -249,6 +264,8 @@ export class Persist {
         break
       } catch (e) {
         const again = storageError(e)
+        // Whether the batch was taken before another wrote, nobody can tell.
+        if (again.code === 'NOT_LEADER') for (const waiter of group) waiter.reject(error)
         if (this.#failure || again.code !== 'STORAGE_LOST' || isSilence(again)) throw again
         if (tries === healDelaysMs.length - 1) throw error
       }
@@ -262,7 +279,12 @@ export class Persist {
    * (Not the revision, which a batch of leases or of another content does not move.)
    */
   async #settle(medium: Medium, { batch }: Batch, group: Waiter[], error: RevkvError): Promise<boolean> {
-    await this.#rebuild(medium, this.#core.trap ?? error)
+    try {
+      await this.#rebuild(medium, this.#core.trap ?? error)
+    } catch (e) {
+      for (const waiter of group) waiter.reject(error)
+      throw e
+    }
     const last = batch.put.at(-1)
     if (last && last.id <= medium.lastId) return true
     for (const waiter of group) waiter.reject(error)

@@ -6,7 +6,7 @@ import type { Form } from './entry.js'
 import { invalidArgument } from './errors.js'
 import { Keyspace } from './keyspace.js'
 import { checkSource } from './load/source.js'
-import type { Codec, Durability, NamespaceOptions, OpenOptions, Retention, StorageAdapter } from './types.js'
+import type { Codec, Durability, NamespaceOptions, OpenOptions, Retention, StorageAdapter, Transport } from './types.js'
 
 export interface Settings<V> {
   name: string
@@ -16,10 +16,22 @@ export interface Settings<V> {
   retention: Retention
   form: Form<V>
   wasm: OpenOptions['wasm']
+  tabs: Transport | false | undefined
   signal: AbortSignal | undefined
 }
 
-const openOptions = ['name', 'storage', 'durability', 'retention', 'maxBytes', 'values', 'keys', 'wasm', 'signal']
+const openOptions = [
+  'name',
+  'storage',
+  'durability',
+  'retention',
+  'maxBytes',
+  'values',
+  'keys',
+  'wasm',
+  'tabs',
+  'signal',
+]
 
 export function checkOpen<V>(options: OpenOptions<V> | undefined): Settings<V> {
   const given = args.options(options, openOptions, 'open')
@@ -31,6 +43,7 @@ export function checkOpen<V>(options: OpenOptions<V> | undefined): Settings<V> {
     retention: checkRetention(given.retention),
     form: { values: checkCodec<V>(given.values ?? json), keys: checkKeys(given.keys) ?? 'utf8', space: new Keyspace() },
     wasm: checkSource(given.wasm),
+    tabs: checkTransport(given.tabs),
     signal: args.abortSignal(given.signal),
   }
 }
@@ -89,6 +102,12 @@ function checkStorage(storage: unknown): StorageAdapter | undefined {
     throw invalidArgument('storage: maxBlobBytes has to be a positive integer.')
   }
   return adapter as StorageAdapter
+}
+
+function checkTransport(tabs: unknown): Transport | false | undefined {
+  if (tabs === undefined || tabs === false) return tabs
+  if (typeof (tabs as Partial<Transport> | null)?.join === 'function') return tabs as Transport
+  throw invalidArgument('tabs: expected false, or a transport such as broadcast().')
 }
 
 function checkCodec<V>(codec: unknown): Codec<V> {

@@ -5,19 +5,20 @@ import { readBackup, StoreBackup } from './backup.js'
 import { ValueCache } from './cache.js'
 import { checkChangeSet, readChangeSet } from './changes.js'
 import { bytes } from './codecs.js'
+import { detachable } from './detachable.js'
 import { asyncDispose } from './dispose.js'
 import { notAscii } from './engine.js'
 import { type Form, readChanges, readDifferences, readEntry, readList } from './entry.js'
 import { invalidArgument, RevkvError } from './errors.js'
 import { StoreEvents } from './events.js'
-import { detachable, Host, type Parts } from './host.js'
-import { randomLeaseId, StoreLease } from './lease.js'
+import { Host, noteHost, type Parts, type Write } from './host.js'
+import { granting, randomLeaseId, StoreLease } from './lease.js'
 import { LiveQuery } from './live.js'
 import { type OperationName, statsOf } from './operations.js'
 import { Scope } from './scope.js'
 import { checkNamespace } from './settings.js'
 import { StoreSnapshot } from './snapshot.js'
-import { type Draft, StoreTransaction, ttlOrLease } from './transaction.js'
+import { StoreTransaction, ttlOrLease } from './transaction.js'
 import * as txn from './txn.js'
 import type {
   Backup,
@@ -65,7 +66,6 @@ const putOptions = [...putManyOptions, 'prevEntry']
 const retriesUsual = 10
 
 export class EngineStore<V> extends StoreEvents implements Store<V> {
-  readonly role = 'alone'
   readonly #host: Host
   readonly #scope: Scope<V>
   readonly #form: Form<V>
@@ -82,11 +82,16 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
     this.#form = form
     this.#scope = new Scope(form, isNamespace ? origin.#scope : undefined)
     this.#host = isNamespace ? origin.#host : new Host(origin, this)
+    if (!isNamespace) noteHost(this, this.#host)
     this.#cache = (form.values as unknown) === bytes ? undefined : new ValueCache(this.#host, form)
   }
 
   get name(): string {
     return this.#host.name
+  }
+
+  get role(): Store['role'] {
+    return this.#host.role
   }
 
   get revision(): number {
@@ -185,8 +190,7 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
   hash(revision?: number): { hash: number; revision: number; compactRevision: number } {
     return this.#read('hash', (host) => {
       const wanted = args.natural(revision, 'revision')
-      const reader = new wire.Reader(host.core.call((engine) => engine.hash(wanted)))
-      return { hash: reader.u32(), revision: reader.u64(), compactRevision: reader.u64() }
+      return host.hashOf(wanted)
     })
   }
 
@@ -197,35 +201,38 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
   // Writes. What fails rejects; what they do is done at the call.
 
   put(key: Key, value: V | undefined, options?: PutOptions): Promise<PutResult<V>> {
-    return this.#write('put', options, putOptions, (given, host) => {
+    return this.#write('put', options, putOptions, (given) => {
       const put = txn.checkPut(key, value, given, this.#form)
-      const ttls = checkTtl(given)
-      if (!ttls) return this.#put(host, put)
-      return host.withLeases(ttls, ([lease = 0n]) => this.#put(host, { ...put, lease }))
+      const leases = newLeases(given)
+      if (leases[0]) put.lease = leases[0].id
+      const read = (reader: wire.Reader) => txn.readPut(reader, this.#form)
+      return { request: wire.packPut(put, leases), grows: true, read }
     })
   }
 
   putMany(entries: Iterable<readonly [Key, V]>, options?: PutManyOptions): Promise<WriteResult> {
-    return this.#write('putMany', options, putManyOptions, (given, host) => {
+    return this.#write('putMany', options, putManyOptions, (given) => {
       const puts = txn.checkPuts(entries, given, this.#form)
-      const apply = (puts: wire.Put[]) => ({ revision: this.#commit(host, { ...blindly, puts }) })
-      const ttls = checkTtl(given)
-      if (!ttls || puts.length === 0) return apply(puts)
-      return host.withLeases(ttls, ([lease = 0n]) => apply(puts.map((put) => ({ ...put, lease }))))
+      const leases = newLeases(given)
+      if (puts.length === 0) leases.length = 0
+      if (leases[0]) for (const put of puts) put.lease = leases[0].id
+      return committing({ ...blindly, puts }, leases)
     })
   }
 
   delete(target: Key | Range, options?: WriteOptions & { prevEntries?: boolean }): Promise<DeleteResult<V>> {
-    return this.#write('delete', options, [...writeOptions, 'prevEntries'], (given, host) => {
+    return this.#write('delete', options, [...writeOptions, 'prevEntries'], (given) => {
       const request = txn.checkDelete(target, given.prevEntries, this.#form.space)
-      return txn.readDelete(host.apply(wire.packDeleteRange(request)), request, this.#form)
+      const read = (reader: wire.Reader) => txn.readDelete(reader, request, this.#form)
+      return { request: wire.packDeleteRange(request), grows: false, read }
     })
   }
 
   txn(request: TxnRequest<V>, options?: WriteOptions): Promise<TxnResult<V>> {
-    return this.#write('txn', options, writeOptions, (_, host) => {
+    return this.#write('txn', options, writeOptions, () => {
       const checked = txn.checkTxn(request, this.#form)
-      return txn.readTxn(host.apply(wire.packTxn(checked), txn.grows(checked)), checked, this.#form)
+      const read = (reader: wire.Reader) => txn.readTxn(reader, checked, this.#form)
+      return { request: wire.packTxn(checked), grows: txn.grows(checked), read }
     })
   }
 
@@ -235,38 +242,37 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
     value: V,
     options?: PutManyOptions,
   ): Promise<{ ok: boolean; revision: number }> {
-    return this.#write('compareAndSet', options, putManyOptions, (given, host) => {
+    return this.#write('compareAndSet', options, putManyOptions, (given) => {
       const compare = expected === undefined ? { key, version: 0 } : { key, value: expected }
       const { compare: compares } = txn.checkTxn({ if: [compare] }, this.#form)
       const put = txn.checkPut(key, value, given, this.#form)
-      const apply = (put: wire.Put) => {
-        const request: wire.Txn = { compare: compares, success: [{ kind: 'put', put }], failure: [] }
-        const { ok, revision } = txn.readTxn(host.apply(wire.packTxn(request), true), request, this.#form)
+      const leases = newLeases(given)
+      if (leases[0]) put.lease = leases[0].id
+      const request: wire.Txn = { compare: compares, success: [{ kind: 'put', put }], failure: [] }
+      const read = (reader: wire.Reader) => {
+        const { ok, revision } = txn.readTxn(reader, request, this.#form)
         return { ok, revision }
       }
-      const ttls = checkTtl(given)
-      if (!ttls) return apply(put)
-      return host.withLeases(
-        ttls,
-        ([lease = 0n]) => apply({ ...put, lease }),
-        ({ ok }) => ok,
-      )
+      return { request: wire.packTxn(request, leases), grows: true, read }
     })
   }
 
   transact<T>(body: (tx: Transaction<V>) => T | Promise<T>, options?: WriteOptions & { retries?: number }): Promise<T> {
-    return this.#write('transact', options, [...writeOptions, 'retries'], (given, host) => {
+    return this.#background('transact', (host) => {
+      const given = args.options(options, [...writeOptions, 'retries'], 'transact')
+      const durability = args.durability(given.durability) ?? host.durability
+      const signal = args.abortSignal(given.signal)
+      signal?.throwIfAborted()
       args.callback(body, 'body')
       const retries = given.retries === undefined ? retriesUsual : args.integer(given.retries, 'retries')
-      const durability = args.durability(given.durability) ?? host.durability
-      return this.#transact(host, body, retries, durability, args.abortSignal(given.signal))
+      return this.#transact(host, body, retries, durability, signal)
     })
   }
 
   restoreTo(range: Range, revision: number, options?: WriteOptions): Promise<WriteResult> {
-    return this.#write('restoreTo', options, writeOptions, (_, host) => {
+    return this.#write('restoreTo', options, writeOptions, () => {
       const request = wire.packRestoreTo(this.#form.space.range(range), args.integer(revision, 'revision'))
-      return { revision: host.apply(request, true).u64() }
+      return { request, grows: true, read: readRevision }
     })
   }
 
@@ -341,8 +347,7 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
       const ttl = args.ttlSeconds(ttlSeconds)
       if (given.id === 0n) throw invalidArgument('id: a lease id may not be 0n, which means no lease.')
       const id = given.id === undefined ? randomLeaseId() : args.leaseId(given.id, 'id')
-      const granted = host.grant(id, ttl)
-      await host.written(host.durability, undefined)
+      const granted = await host.write(granting(id, ttl), host.durability)
       return new StoreLease(host.leases, this.#form, id, granted)
     })
   }
@@ -460,7 +465,7 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
     name: OperationName,
     options: unknown,
     names: readonly string[],
-    body: (given: args.Given, host: Host) => R | Promise<R>,
+    prepare: (given: args.Given) => Write<R>,
   ): Promise<R> {
     const operation = this.#host.operations[name]
     const began = operation.begin()
@@ -469,25 +474,14 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
       const durability = args.durability(given.durability) ?? this.#host.durability
       const signal = args.abortSignal(given.signal)
       signal?.throwIfAborted()
-      const done = body(given, this.#writable)
-      const result = done instanceof Promise ? await done : done
-      // Not to wait for nothing: it would be a promise more for each write.
-      if (durability !== 'memory' || signal) await this.#host.written(durability, signal)
-      return result
+      this.#checkOpen()
+      return await this.#host.write(prepare(given), durability, signal)
     } catch (e) {
       operation.errors++
       throw e
     } finally {
       if (began > 0) operation.end(began)
     }
-  }
-
-  #put(host: Host, put: wire.Put): PutResult<V> {
-    return txn.readPut(host.apply(wire.packPut(put), true), this.#form)
-  }
-
-  #commit(host: Host, commit: wire.Commit): number {
-    return host.apply(wire.packCommit(commit), commit.puts.length > 0).u64()
   }
 
   async #transact<T>(
@@ -502,20 +496,24 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
       const revision = host.pin(0)
       const release = host.unpinning(revision)
       const tx = new StoreTransaction<V>(this, host, this.#form, revision)
+      let isCommitting = false
       try {
         const result = await detachable(Promise.resolve(body(tx)), signal)
         signal?.throwIfAborted()
         this.#checkOpen()
         if (!tx.isWriting) return result
-        if (!tx.isOutlived && this.#commitDraft(host, tx.draft())) {
+        if (!tx.isOutlived) {
+          const { commit, leases } = tx.draft()
           tx.end()
+          isCommitting = true
           // Waited for from here on, not from a later microtask: by then it may have been taken back.
-          await host.written(durability, signal)
+          await host.write(committing(commit, leases), durability, signal)
           return result
         }
       } catch (e) {
         // All it reads was replaced under it; that is a conflict like another.
-        if (!tx.isOutlived || !RevkvError.is(e) || e.code !== 'RESTORED') throw e
+        const code = RevkvError.is(e) ? e.code : undefined
+        if (isCommitting ? code !== 'CONFLICT' : !tx.isOutlived || code !== 'RESTORED') throw e
       } finally {
         tx.end()
         release()
@@ -526,34 +524,22 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
       }
     }
   }
-
-  /** `false`: something that was read for it has changed. */
-  #commitDraft(host: Host, { commit, ttls }: Draft): boolean {
-    const apply = (leases: bigint[]) => {
-      for (const [i, { place }] of ttls.entries()) {
-        commit.puts[place] = { ...(commit.puts[place] as wire.Put), lease: leases[i] as bigint }
-      }
-      this.#commit(host, commit)
-    }
-    try {
-      host.withLeases(
-        ttls.map(({ ttlSeconds }) => ttlSeconds),
-        apply,
-      )
-      return true
-    } catch (e) {
-      if (RevkvError.is(e) && e.code === 'CONFLICT') return false
-      throw e
-    }
-  }
 }
 
 /** A commit that does not depend on anything. */
 const blindly: wire.Commit = { revision: 0, reads: [], deletes: [], puts: [] }
 
-/** The ttl of the lease that has to be granted, if one has. */
-function checkTtl(given: args.Given): [number] | undefined {
-  if (given.ttlSeconds === undefined) return undefined
+function committing(commit: wire.Commit, leases: wire.NewLease[]): Write<WriteResult> {
+  return { request: wire.packCommit(commit, leases), grows: commit.puts.length > 0, read: readRevision }
+}
+
+function readRevision(reader: wire.Reader): WriteResult {
+  return { revision: reader.u64() }
+}
+
+/** The lease that has to be granted, if one has. */
+function newLeases(given: args.Given): wire.NewLease[] {
+  if (given.ttlSeconds === undefined) return []
   if (given.lease !== undefined) throw invalidArgument(ttlOrLease)
-  return [args.ttlSeconds(given.ttlSeconds)]
+  return [{ id: randomLeaseId(), ttlSeconds: args.ttlSeconds(given.ttlSeconds) }]
 }

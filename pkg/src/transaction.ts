@@ -7,6 +7,7 @@ import { EntryList, type Form, readEntry, storedKey, withoutValue } from './entr
 import { invalidArgument, RevkvError } from './errors.js'
 import type { Host } from './host.js'
 import { KeySet, keyName } from './keyspace.js'
+import { randomLeaseId } from './lease.js'
 import { TrackedView } from './snapshot.js'
 import { checkList, checkPut, listOptionsAt } from './txn.js'
 import type {
@@ -32,10 +33,10 @@ interface Written {
   isNew: boolean
 }
 
-/** What is to be committed. `ttls` has the place of each put that wants a lease of its own, and for how long. */
+/** What is to be committed, and the leases that are to be granted for it. */
 export interface Draft {
   commit: wire.Commit
-  ttls: { place: number; ttlSeconds: number }[]
+  leases: wire.NewLease[]
 }
 
 /**
@@ -61,13 +62,14 @@ export class StoreTransaction<V> extends TrackedView<V> implements Transaction<V
 
   draft(): Draft {
     const puts: wire.Put[] = []
-    const ttls: Draft['ttls'] = []
+    const leases: wire.NewLease[] = []
     for (const { put, ttlSeconds } of this.#written.values()) {
-      if (ttlSeconds !== undefined) ttls.push({ place: puts.length, ttlSeconds })
-      puts.push(put)
+      const lease = ttlSeconds === undefined ? undefined : { id: randomLeaseId(), ttlSeconds }
+      if (lease) leases.push(lease)
+      puts.push(lease ? { ...put, lease: lease.id } : put)
     }
     const [reads, deletes] = [this.#reads.toArray(), this.#deleted.toArray()]
-    return { commit: { revision: this.revision, reads, deletes, puts }, ttls }
+    return { commit: { revision: this.revision, reads, deletes, puts }, leases }
   }
 
   put(key: Key, value: V | undefined, options?: TransactionPutOptions): void {

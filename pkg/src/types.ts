@@ -45,7 +45,7 @@ export type Durability = 'memory' | 'relaxed' | 'strict'
 
 /** How and where a store is opened; all of it may be left out. */
 export interface OpenOptions<V = unknown> {
-  /** Names the database. Default "revkv". */
+  /** Names the database. Tabs of one origin that open the same name in the same storage share it. Default "revkv". */
   name?: string
   /** Where it is kept. Without it nothing is kept, nothing outlives the store, and every write is durable at once. */
   storage?: StorageAdapter
@@ -70,6 +70,11 @@ export interface OpenOptions<V = unknown> {
    * The engine is loaded once; the first `open` decides from where.
    */
   wasm?: WebAssembly.Module | BufferSource | URL | string | Response | Promise<Response>
+  /**
+   * How the tabs that have this database open hear of each other; without it by broadcast channels. `false`: they do not, and
+   * whoever opens it last has it, the others' writes are `NOT_LEADER`. Only storages that tabs share have a use for it.
+   */
+  tabs?: Transport | false
   /** Aborting while the store opens rejects with the signal's reason; an open store is not touched by it. */
   signal?: AbortSignal
 }
@@ -144,7 +149,10 @@ export interface Store<V = unknown> extends EventTarget, AsyncDisposable {
   readonly compactRevision: number
   /** Every revision up to here is in the storage at the durability asked for. */
   readonly durableRevision: number
-  /** "leader" writes to the storage; "follower" replicates another tab; "alone" shares with nobody. */
+  /**
+   * "leader" writes to the storage; "follower" has a replica of it, and writes through whoever leads; "alone" shares with
+   * nobody.
+   */
   readonly role: 'leader' | 'follower' | 'alone'
 
   // Reads: synchronous, from memory, a consistent cut at one revision.
@@ -185,7 +193,8 @@ export interface Store<V = unknown> extends EventTarget, AsyncDisposable {
    */
   snapshot(revision?: number): Snapshot<V>
 
-  // Writes: one revision each, applied before the call returns; the promise resolves at the durability asked for.
+  // Writes: one revision each; the promise resolves at the durability asked for, and by then it can be read here. Where this
+  // tab leads, or is alone, it is applied before the call returns; where it follows, when whoever leads has stored it.
   // One for which the storage has no room is taken back. When the storage has failed for good, nothing more is written:
   // what was applied stays visible until the store is opened again, and reads go on from memory.
 
@@ -475,6 +484,12 @@ export interface StoreStats {
   /** Watches and listeners, and what subscribed live queries have read. */
   watchers: number
   leases: number
+  /** Other tabs that have the database open and were heard of lately, where this one leads. */
+  followers: number
+  /** Revisions that the tab that leads has told of, and that are not here yet. 0 where this one leads, or is alone. */
+  lag: number
+  /** Messages of other tabs that were none, or of no use. */
+  dropped: number
   /** By the name of the method, those that were called, on the store and its namespaces. */
   operations: Record<string, OperationStats>
 }
@@ -774,7 +789,8 @@ export interface ChangeSet {
  * `REVISION_NOT_FOUND`; `RESTORED`, the content has been replaced, or taken back, under the watch; `GAP` and `DIVERGED`,
  * changes that do not follow on what is here.
  *
- * About others: `CONFLICT`, they wrote first, try again; `NOT_LEADER`, another has taken over the database; `CANCELED`.
+ * About others: `CONFLICT`, they wrote first, try again; `NOT_LEADER`, another has taken over the database (or, not `retryable`: it
+ * was written, but the tab that led is gone, and its answer with it); `CANCELED`.
  *
  * About the storage: `QUOTA_EXCEEDED`, no room; `STORAGE_BLOCKED`, another has it open; `STORAGE_LOST`, it failed;
  * `CORRUPT`, what it holds is damaged; `EVICTED`, it was thrown away; `UNSUPPORTED_FORMAT`, a newer version wrote it.
@@ -811,6 +827,27 @@ export type ErrorCode =
   | 'UNSUPPORTED_FORMAT'
   | 'CSP'
   | 'ENGINE_FAILED'
+
+/**
+ * How the tabs of a database send each other messages. It may lose, delay, repeat and reorder them: whoever misses one asks
+ * again. It must not change them.
+ */
+export interface Transport {
+  readonly name: string
+  /**
+   * Joins those of a database under an id, which is not empty. `receive` is called for each message to this id, or to all,
+   * but for its own, and owns the bytes; not before `join` has returned.
+   */
+  join(database: string, id: string, receive: (message: Uint8Array) => void): TransportChannel
+}
+
+/** One tab's end of a transport. */
+export interface TransportChannel {
+  /** To one, or to all others. Does not wait, nor say whether it arrives. */
+  send(message: Uint8Array, to?: string): void
+  /** Nothing is received from now on. */
+  close(): void
+}
 
 /**
  * The whole of what a medium must do. Ordered, all-or-nothing batches of named blobs; nothing else.

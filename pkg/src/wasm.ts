@@ -32,19 +32,16 @@ async function load(source: Source | Find): Promise<void> {
 export class Core {
   /** Hears of the first trap, during the call that met it. */
   onTrap: (error: RevkvError) => void = () => {}
-  readonly #limits: { maxBlobBytes: number; maxBytes: number }
   #instance: Instance
   #engine: Engine | undefined
 
   constructor(incarnation: Uint8Array, maxBlobBytes: number, maxBytes: number, instance = newInstance()) {
-    this.#limits = { maxBlobBytes, maxBytes }
     this.#instance = instance
     this.#engine = this.#guarded(() => new Engine(instance, incarnation, maxBlobBytes, maxBytes))
   }
 
   /** Another engine that can be adopted. */
-  beside(incarnation: Uint8Array): Core {
-    const { maxBlobBytes, maxBytes } = this.#limits
+  beside(incarnation: Uint8Array, maxBlobBytes: number, maxBytes: number): Core {
     return new Core(incarnation, maxBlobBytes, maxBytes, this.#instance)
   }
 
@@ -78,14 +75,17 @@ export class Core {
     if (found) this.call((engine) => work(engine, found))
   }
 
-  /** Goes on with the engine of another core in the place of one that has stopped, behind the last revision of that. */
-  replace(other: Core): void {
+  /**
+   * Goes on with the engine of another core in the place of one that has stopped: behind the last revision of that, unless
+   * others say which revisions there are.
+   */
+  replace(other: Core, isReplica = false): void {
     // The board is written when a call is done, and reading memory is no call.
     const revision = this.#engine?.revision ?? 0
     this.#instance = other.#instance
     this.#engine = other.#engine
     other.#engine = undefined
-    if (Number.isSafeInteger(revision) && revision > 0) this.call((engine) => engine.skipTo(revision))
+    if (!isReplica && Number.isSafeInteger(revision) && revision > 0) this.call((engine) => engine.skipTo(revision))
   }
 
   free(): void {

@@ -526,6 +526,7 @@ test('options of open', async () => {
     keys: ['text', null],
     signal: [{}, null],
     wasm: [5, null, {}, [], new Date()],
+    tabs: [null, true, {}, 'broadcast', { join: 5 }],
     retention: [
       5,
       null,

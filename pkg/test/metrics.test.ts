@@ -14,6 +14,9 @@ const stats: StoreStats = {
   storageBytes: 9.5e21,
   watchers: 3,
   leases: 0,
+  followers: 2,
+  lag: 5,
+  dropped: 1,
   operations: {
     get: { count: 100, errors: 0, p50Us: 0.5, p99Us: 0.25 },
     put: { count: 7, errors: 2, p50Us: 120, p99Us: 1_500_000 },
@@ -33,12 +36,15 @@ test('says what the numbers are, in base units', () => {
     ['revkv_storage_bytes', 'gauge', 'bytes'],
     ['revkv_watchers', 'gauge', undefined],
     ['revkv_leases', 'gauge', undefined],
+    ['revkv_followers', 'gauge', undefined],
+    ['revkv_lag_revisions', 'gauge', 'revisions'],
+    ['revkv_dropped_messages', 'gauge', 'messages'],
     ['revkv_operation_duration_seconds', 'summary', 'seconds'],
     ['revkv_operation_errors', 'counter', undefined],
   ])
   expect(families.every(({ help }) => help)).toBe(true)
-  expect(families.slice(0, 7).map(({ samples }) => samples.map(({ value }) => value))).toEqual(
-    [12, 40, 2048, 1_179_648, 9.5e21, 3, 0].map((value) => [value]),
+  expect(families.slice(0, 10).map(({ samples }) => samples.map(({ value }) => value))).toEqual(
+    [12, 40, 2048, 1_179_648, 9.5e21, 3, 0, 2, 5, 1].map((value) => [value]),
   )
   const duration = 'revkv_operation_duration_seconds'
   expect(named(families, duration).samples).toEqual([
@@ -73,7 +79,7 @@ test('several stores share the families, each with its labels', () => {
     { name: 'revkv_keys', labels: { store: 'b' }, value: 1 },
   ])
   expect(named(families, 'revkv_operation_errors').samples).toHaveLength(6)
-  expect(readOpenMetrics(openMetrics([]))).toHaveLength(9)
+  expect(readOpenMetrics(openMetrics([]))).toHaveLength(12)
 })
 
 test('a number may be any', () => {

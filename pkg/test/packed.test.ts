@@ -37,14 +37,19 @@ test('is packed with its papers and without its sources', () => {
     'THIRD-PARTY.md',
     'dist/chunk-*.js',
     'dist/codecs.d.ts',
+    'dist/conformance/faulty-transport.d.ts',
     'dist/conformance/faulty.d.ts',
     'dist/conformance/index.d.ts',
     'dist/conformance/index.js',
     'dist/conformance/storage.d.ts',
+    'dist/conformance/transport.d.ts',
     'dist/entry/browser.d.ts',
     'dist/entry/salvage-browser.d.ts',
     'dist/entry/slim.d.ts',
     'dist/errors.d.ts',
+    'dist/etcd/index.d.ts',
+    'dist/etcd/index.js',
+    'dist/etcd/mirror.d.ts',
     'dist/index.d.ts',
     'dist/index.edge.js',
     'dist/index.js',
@@ -76,6 +81,10 @@ test('is packed with its papers and without its sources', () => {
     'dist/storage/opfs.d.ts',
     'dist/storage/opfs.js',
     'dist/surface.d.ts',
+    'dist/tabs/broadcast.d.ts',
+    'dist/tabs/index.d.ts',
+    'dist/tabs/index.js',
+    'dist/tabs/port.d.ts',
     'dist/tuple.d.ts',
     'dist/tuple.js',
     'dist/types.d.ts',
@@ -109,5 +118,5 @@ test('its types are those of its modules, however they are resolved', async () =
     return problem.kind !== 'CJSResolvesToESM' && how !== 'node10'
   })
   expect(problems).toEqual([])
-  expect(Object.keys(checked.entrypoints)).toHaveLength(14)
+  expect(Object.keys(checked.entrypoints)).toHaveLength(16)
 })

@@ -1,9 +1,11 @@
 // An engine that stops: what a user is told, what is kept, and what goes on.
 
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
+import { faultyTransport } from '../src/conformance/index.js'
 import { Engine } from '../src/engine.js'
 import { RevkvError, type StorageAdapter, type StorageBatch, type Store, type WatchBatch } from '../src/index.js'
 import { memory } from '../src/storage/memory.js'
+import { withLocks } from './locks.js'
 import { changed, codeOf, Gate, openStore, turn } from './open.js'
 
 /** (module (func (export "trap") unreachable)) */
@@ -342,4 +344,31 @@ test('a store that nothing else holds ends with the error, and leaves other stor
   expect(await codeOf(() => store.get('a'))).toBe('CLOSED')
   await other.put('a', 1)
   expect(other.get('a')).toBe(1)
+})
+
+test.for(['leader', 'follower'])('the engine of a %s stops: all tabs go on, and its watches too', async (role) => {
+  withLocks()
+  const [inner, tabs] = [memory(), faultyTransport()]
+  const storage = { ...inner, supports: { ...inner.supports, sharedByTabs: true } }
+  const stores = [await openStore<unknown>({ storage, tabs }), await openStore<unknown>({ storage, tabs })]
+  const store = stores.find((store) => store.role === role) as Store
+  const other = stores.find((store) => store.role !== role) as Store
+  await other.put('a', 1)
+  await vi.waitFor(() => expect(store.get('a')).toBe(1))
+  const watch = store.watch('a', { from: 2 })[Symbol.asyncIterator]()
+  expect(await take(watch)).toEqual([2, [1]])
+
+  stopAt('range')
+  const back = healed(store)
+  expect(await codeOf(() => store.list())).toBe('ENGINE_FAILED')
+  const meanwhile = other.put('a', 2)
+  expect((await back).code).toBe('ENGINE_FAILED')
+  expect(await meanwhile).toMatchObject({ revision: expect.any(Number) })
+  const { revision } = await store.put('a', 3)
+  await vi.waitFor(() => expect(other.get('a')).toBe(3), { timeout: 5000 })
+  expect([store.role, store.history('a').length, store.hash().hash]).toEqual([role, 3, other.hash().hash])
+  expect([await take(watch), await take(watch)]).toEqual([
+    [revision - 1, [2]],
+    [revision, [3]],
+  ])
 })

@@ -4,6 +4,8 @@
 //! [`WatchResponse`]): the engine reads no clock, does no I/O and calls nobody back. A committed transaction is followed,
 //! record by record, by the lessor, the watchers and the journal, in that order.
 
+mod leased;
+mod mirrored;
 mod replicated;
 mod stored;
 mod tabs;
@@ -14,7 +16,7 @@ pub use stored::BackupInfo;
 use crate::codec::{BorrowDecode, Encode};
 use crate::error::Error;
 use crate::journal::{Incoming, Journal, Note, Recovery, Transfer};
-use crate::lease::{self, LeaseInfo, Lessor};
+use crate::lease::Lessor;
 use crate::mvcc::{
     Commit, CommitResponse, DeleteRange, DeleteRangeResponse, Difference, Event, Hash, History, KeyRange, KeyValue,
     LeaseId, Leases, Limits, Put, PutResponse, Range, RangeResponse, Since, SinceResponse, Size, Store, Txn,
@@ -23,6 +25,7 @@ use crate::mvcc::{
 use crate::replica::Requests;
 use crate::watch::{Watch, WatchResponse, WatcherId, Watchers};
 
+pub use leased::LeasedRequest;
 pub use replicated::Once;
 pub use tabs::{Came, Follower, Leader, Outgoing};
 pub use transfer::TransferId;
@@ -81,6 +84,13 @@ pub enum Request<'a> {
     },
     /// Writes any number of keys in one revision, if what was read for it is as it was.
     Commit(Commit<'a>),
+    /// Grants leases for what it writes. They are gone again if that is refused, or writes nothing.
+    Leased {
+        /// Ids that are free, each with its time to live in seconds.
+        leases: Vec<(LeaseId, u64)>,
+        /// What is answered.
+        request: LeasedRequest<'a>,
+    },
 }
 
 /// The answer of a [`Request`]. `revision` is the store's revision with it.
@@ -159,11 +169,22 @@ pub struct Engine {
     durable: u64,
     /// It led, and what was not stored then may not be what the next leader has.
     is_doubtful: bool,
+    /// The epoch of the batch that was taken last, and of the one that was confirmed: no other writer has that one.
+    taken_epoch: u64,
+    claimed_epoch: u64,
+    /// The epoch in which it led last.
+    led: u64,
     /// The compact revision of the batch that was taken last, and of the one that was confirmed.
     taken_compacted: u64,
     durable_compacted: u64,
+    /// Counts what was noted beside transactions: all of it, what the batch had that was taken last, and what is stored.
+    noted: u64,
+    taken_noted: u64,
+    durable_noted: u64,
     /// The newest revision that a life of the store gave which is replaced, but stored still.
     given: u64,
+    /// Counts the contents that another was put in the place of, other than to go on from them.
+    replaced: u64,
     /// Which requests of other tabs were applied.
     requests: Requests,
     /// Snapshots that are being given, and the number of all that ever were.
@@ -186,9 +207,16 @@ impl Engine {
             journal: None,
             durable: 0,
             is_doubtful: false,
+            taken_epoch: 0,
+            claimed_epoch: 0,
+            led: 0,
             taken_compacted: 0,
             durable_compacted: 0,
+            noted: 0,
+            taken_noted: 0,
+            durable_noted: 0,
             given: 0,
+            replaced: 0,
             requests: Requests::default(),
             transfers: Vec::new(),
             transferred: 0,
@@ -214,6 +242,12 @@ impl Engine {
     /// The number of this opening of the storage, growing with each. 0 without a medium.
     pub fn epoch(&self) -> u64 {
         self.journal.as_ref().map_or(0, Journal::epoch)
+    }
+
+    /// Changes whenever the content is replaced by another that is not the same as far as it went: a revision may stand for
+    /// something else then, and snapshots are released.
+    pub fn replaced(&self) -> u64 {
+        self.replaced
     }
 
     /// The key as it was at `revision` (0: now), if it was there.
@@ -307,19 +341,20 @@ impl Engine {
     pub fn apply(&mut self, request: Request<'_>, now_ms: u64) -> Result<Response, Error> {
         self.tell(now_ms);
         match request {
-            Request::Put(put) => self.write(|store, leases| store.put(&put, leases)).map(Response::Put),
+            Request::Put(put) => self.put(&put),
             Request::DeleteRange(delete) => {
                 self.write(|store, _| store.delete_range(&delete)).map(Response::DeleteRange)
             }
-            Request::Txn(txn) => self.write(|store, leases| store.txn(&txn, leases)).map(Response::Txn),
+            Request::Txn(txn) => self.txn(&txn),
             Request::RestoreTo { keys, revision } => {
                 self.write(|store, _| store.restore_to(keys, revision)).map(|revision| Response::RestoreTo { revision })
             }
-            Request::Commit(commit) => self.write(|store, leases| store.commit(&commit, leases)).map(Response::Commit),
+            Request::Commit(commit) => self.commit(&commit),
             Request::Compact { revision } => self.compact(revision),
             Request::LeaseGrant { id, ttl_seconds } => self.grant(id, ttl_seconds, now_ms),
             Request::LeaseRevoke { id } => self.revoke(id),
             Request::LeaseKeepAlive { id } => self.keep_alive(id, now_ms),
+            Request::Leased { leases, request } => self.leased(&leases, request, now_ms),
         }
     }
 
@@ -338,34 +373,6 @@ impl Engine {
             }
         }
         more
-    }
-
-    /// Ends the leases whose deadline has passed, each in a revision of its own.
-    ///
-    /// # Errors
-    /// None that a caller can cause.
-    pub fn tick(&mut self, now_ms: u64) -> Result<(), Error> {
-        while let Some(id) = self.lessor.expired(now_ms) {
-            self.revoke(id)?;
-        }
-        self.tell(now_ms);
-        Ok(())
-    }
-
-    /// When the next lease ends, in ms: call [`Engine::tick`] then. 0: one is over.
-    pub fn next_deadline(&self) -> Option<u64> {
-        self.lessor.next_deadline()
-    }
-
-    /// A lease as it stands at this time. To ask is not to tell: a read leaves no trace, so that a lease which has nothing
-    /// left by it is over only with the next request or tick.
-    pub fn lease(&self, id: LeaseId, now_ms: u64) -> Option<LeaseInfo> {
-        self.lessor.info(id, now_ms)
-    }
-
-    /// Every lease, ids ascending.
-    pub fn leases(&self) -> Vec<LeaseId> {
-        self.lessor.iter().map(|(id, _, _)| id).collect()
     }
 
     /// Begins a watch; its start revision is fixed by this call.
@@ -418,6 +425,18 @@ impl Engine {
     }
 
     /// Runs one write of the store and lets everybody follow what it committed.
+    fn put(&mut self, put: &Put<'_>) -> Result<Response, Error> {
+        self.write(|store, leases| store.put(put, leases)).map(Response::Put)
+    }
+
+    fn txn(&mut self, txn: &Txn<'_>) -> Result<Response, Error> {
+        self.write(|store, leases| store.txn(txn, leases)).map(Response::Txn)
+    }
+
+    fn commit(&mut self, commit: &Commit<'_>) -> Result<Response, Error> {
+        self.write(|store, leases| store.commit(commit, leases)).map(Response::Commit)
+    }
+
     fn write<R>(&mut self, body: impl FnOnce(&mut Store, &dyn Leases) -> Result<R, Error>) -> Result<R, Error> {
         let from = self.store.current() + 1;
         let result = body(&mut self.store, &self.lessor)?;
@@ -444,41 +463,8 @@ impl Engine {
         Ok(Response::Compact { revision: self.store.current() })
     }
 
-    fn grant(&mut self, id: LeaseId, ttl_seconds: u64, now_ms: u64) -> Result<Response, Error> {
-        self.lessor.check_grant(id, ttl_seconds)?;
-        self.set_lease(id, ttl_seconds, now_ms);
-        Ok(Response::LeaseGrant { revision: self.store.current(), id, ttl_seconds })
-    }
-
-    fn keep_alive(&mut self, id: LeaseId, now_ms: u64) -> Result<Response, Error> {
-        let ttl_seconds = self.lessor.ttl_seconds(id, now_ms)?;
-        self.set_lease(id, ttl_seconds, now_ms);
-        Ok(Response::LeaseKeepAlive { revision: self.store.current(), ttl_seconds })
-    }
-
-    fn set_lease(&mut self, id: LeaseId, ttl_seconds: u64, now_ms: u64) {
-        let deadline_ms = lease::deadline(ttl_seconds, now_ms);
-        self.lessor.set(id, ttl_seconds, deadline_ms, self.store.current());
-        self.note(&Note::Lease { id, ttl_seconds, deadline_ms });
-    }
-
-    /// Lets the lessor know the time; what it moves for that is stored.
-    fn tell(&mut self, now_ms: u64) {
-        for (id, ttl_seconds, deadline_ms) in self.lessor.tell(now_ms, self.store.current()) {
-            self.note(&Note::Lease { id, ttl_seconds, deadline_ms });
-        }
-    }
-
-    /// The deleted keys and the end of the lease reach the storage in one batch: no crash comes between.
-    fn revoke(&mut self, id: LeaseId) -> Result<Response, Error> {
-        let keys = self.lessor.keys(id)?;
-        let revision = self.write(|store, _| Ok(store.delete_keys(keys.iter().map(|key| &**key))))?;
-        self.lessor.remove(id, revision);
-        self.note(&Note::LeaseGone { id });
-        Ok(Response::LeaseRevoke { revision })
-    }
-
     fn note(&mut self, note: &Note<'_>) {
+        self.noted += 1;
         if let Some(journal) = &mut self.journal {
             journal.note(note);
         }

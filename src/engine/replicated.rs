@@ -1,6 +1,7 @@
 //! The engine as the source of another one, and as the replica of one.
 
 use super::{Engine, Request, Response};
+use crate::codec::Encode;
 use crate::error::Error;
 use crate::journal::Note;
 use crate::lease::{self, LeaseChanges};
@@ -16,14 +17,16 @@ const CHANGES_BYTES: usize = 256 << 10;
 const COMPARED: u64 = 16;
 
 /// What came of a request that is applied at most once.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
 pub enum Once {
     /// It was applied.
     Now(Response),
-    /// It had been applied before; what it was answered is not kept.
+    /// It had been applied before.
     Before {
         /// The store's revision with it.
         revision: u64,
+        /// The packed [`Response`] that it was answered; none where that was too long to be kept.
+        response: Option<Vec<u8>>,
     },
     /// It had been refused before; why is not kept.
     Refused,
@@ -115,6 +118,16 @@ impl Engine {
     /// not what the source has; `REVISION_NOT_FOUND` if they change a key that is not here; `CORRUPT` and
     /// `UNSUPPORTED_FORMAT`; `QUOTA_EXCEEDED`. Nothing has changed then.
     pub fn apply_changes(&mut self, bytes: &[u8]) -> Result<Applied, Error> {
+        self.take_changes(bytes, self.options.limits.bytes_max)
+    }
+
+    /// The same for a tab that follows. It holds what its leader holds, which alone judges how much that may be: a follower
+    /// may have removed less of what is compacted, or have been given a smaller bound.
+    pub(super) fn follow_changes(&mut self, bytes: &[u8]) -> Result<Applied, Error> {
+        self.take_changes(bytes, 0)
+    }
+
+    fn take_changes(&mut self, bytes: &[u8], bytes_max: usize) -> Result<Applied, Error> {
         let changes = OpenedChanges::open(bytes)?;
         let ChangeSetHeader { incarnation, from, to, .. } = changes.header;
         let current = self.store.current();
@@ -131,7 +144,7 @@ impl Engine {
         }
         self.compare(&changes)?;
         if to >= current {
-            self.store.replicate(&mut changes.records(current), to)?;
+            self.store.replicate(&mut changes.records(current), to, bytes_max)?;
             self.is_doubtful = false;
             if adopts {
                 self.renew(incarnation);
@@ -149,7 +162,8 @@ impl Engine {
     }
 
     /// Applies a request of another tab, unless it was applied before: by this engine, or one that wrote to the same storage.
-    /// That it was is stored in the batch of what it wrote, so that no crash comes between.
+    /// That it was is stored in the batch of what it wrote, so that no crash comes between; and what it was answered, where
+    /// that is short.
     ///
     /// A client's numbers are dense, and its requests are to be applied in their order. It sends a request again until it is
     /// answered, and has no more than [`REQUESTS_MAX`](crate::REQUESTS_MAX) unanswered.
@@ -163,15 +177,23 @@ impl Engine {
                 return Err(Error::InvalidArgument("a request has a number larger than there are"));
             }
             Known::New => {}
-            Known::Applied { revision } => return Ok(Once::Before { revision }),
+            Known::Applied { revision, response } => {
+                let response = (!response.is_empty()).then(|| response.to_vec());
+                return Ok(Once::Before { revision, response });
+            }
             Known::Refused => return Ok(Once::Refused),
             Known::Old => return Ok(Once::Old),
         }
         let response = self.apply(request, now_ms)?;
-        let revision = self.store.current();
-        self.requests.note(client, number, revision);
-        self.note(&Note::Applied { client, number, revision });
+        let (revision, kept) = (self.store.current(), replica::kept(&response));
+        self.requests.note(client, number, revision, &kept);
+        self.note(&Note::Applied { client, number, revision, response: &kept });
         Ok(Once::Now(response))
+    }
+
+    /// Whether this request of a client is known to have been applied.
+    pub fn is_applied(&self, client: u64, number: u64) -> bool {
+        matches!(self.requests.known(client, number), Known::Applied { .. })
     }
 
     /// The newest request of a client that was applied; 0: none is known.

@@ -64,6 +64,7 @@ impl Engine {
     /// batch. Call it until it gives nothing.
     pub fn take_ready(&mut self) -> Option<Ready> {
         self.taken_compacted = self.store.compacted();
+        (self.taken_noted, self.taken_epoch) = (self.noted, self.epoch());
         let Self { store, lessor, requests, journal, .. } = self;
         journal.as_mut()?.take_ready(store, notes(store, lessor, requests))
     }
@@ -114,6 +115,7 @@ impl Engine {
         self.transfers.clear();
         self.requests = Requests::default();
         self.watchers.end_all();
+        self.replaced += 1;
         self.is_doubtful = false;
         self.set_durable(NOTHING, 0);
         self.renew(incarnation);
@@ -128,7 +130,7 @@ impl Engine {
     pub fn heal(&mut self, found: Self) -> Result<(), Error> {
         let Some((journal, found)) = self.journal.as_ref().zip(found.journal) else { return Ok(()) };
         let found = found.stored();
-        if !journal.has_written(&found) {
+        if !journal.has_written(&found, self.claimed_epoch) {
             return Err(Error::NotLeader);
         }
         self.journal = Some(journal.anew(&found, None));
@@ -145,7 +147,7 @@ impl Engine {
     pub fn rewind(&mut self, found: Self) -> Result<(), Error> {
         let (Some(journal), Some(theirs)) = (&self.journal, &found.journal) else { return Ok(()) };
         let stored = theirs.stored();
-        if !journal.has_written(&stored) {
+        if !journal.has_written(&stored, self.claimed_epoch) {
             return Err(Error::NotLeader);
         }
         let life = self.incarnation();
@@ -158,6 +160,7 @@ impl Engine {
             journal.spare();
         }
         self.requests = found.requests;
+        self.replaced += 1;
         self.transfers.clear();
         self.skip_to(revision);
         if self.incarnation() == life {
@@ -192,11 +195,14 @@ impl Engine {
     pub fn persisted(&mut self, through: u64) {
         self.durable = self.durable.max(through);
         self.durable_compacted = self.taken_compacted;
+        (self.durable_noted, self.claimed_epoch) = (self.taken_noted, self.taken_epoch);
+        self.journal.iter_mut().for_each(Journal::confirm);
         self.given = 0;
     }
 
     pub(super) fn set_durable(&mut self, revision: u64, compacted: u64) {
         (self.durable, self.durable_compacted) = (revision, compacted);
+        self.durable_noted = self.noted;
     }
 }
 
@@ -211,16 +217,15 @@ pub(super) fn attach(store: &Store, lessor: &mut Lessor) {
 }
 
 /// Every note that still means something, but for the dead.
-fn notes<'e>(
-    store: &Store,
-    lessor: &'e Lessor,
-    requests: &'e Requests,
-) -> impl Iterator<Item = Note<'static>> + use<'e> {
+fn notes<'e>(store: &Store, lessor: &'e Lessor, requests: &'e Requests) -> impl Iterator<Item = Note<'e>> + use<'e> {
     let revision = store.compacted();
     let compacted = (revision > 0).then_some(Note::Compact { revision });
     let removed = store.is_removed().then_some(Note::Removed { revision });
-    let applied = requests.iter().map(|(client, number, revision)| Note::Applied { client, number, revision });
-    compacted.into_iter().chain(removed).chain(lessor.iter().map(lease_note)).chain(applied)
+    let applied = requests.iter();
+    let applied =
+        applied.map(|(client, number, revision, response)| Note::Applied { client, number, revision, response });
+    let leases = lessor.iter().map(|lease| -> Note<'e> { lease_note(lease) });
+    compacted.into_iter().chain(removed).chain(leases).chain(applied)
 }
 
 pub(super) fn lease_note((id, ttl_seconds, deadline_ms): (LeaseId, u64, u64)) -> Note<'static> {
@@ -251,7 +256,9 @@ impl Restore for Restoring<'_> {
             Note::Removed { revision } => self.removed = self.removed.max(revision),
             Note::Lease { id, ttl_seconds, deadline_ms } => self.lessor.restore(id, ttl_seconds, deadline_ms)?,
             Note::LeaseGone { id } => self.lessor.remove(id, 0),
-            Note::Applied { client, number, revision } => self.requests.note(client, number, revision),
+            Note::Applied { client, number, revision, response } => {
+                self.requests.note(client, number, revision, response);
+            }
             Note::Dead { .. } => {}
         }
         Ok(())

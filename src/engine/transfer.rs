@@ -68,8 +68,8 @@ impl Engine {
     /// Takes the next chunk of a snapshot; with the last one everything here is replaced by it, and the revision is given
     /// that it is of. The first chunk of another snapshot begins anew.
     ///
-    /// What is of the same life of the store goes on: watches where they were, and snapshots that can still be read. Watches
-    /// that were told of what is not in it end with `RESTORED`.
+    /// Where it has all that is here, watches go on where they were, and snapshots that can still be read. Else snapshots are
+    /// released, and watches that were told of what is not in it end with `RESTORED`.
     ///
     /// # Errors
     /// `CORRUPT` and `UNSUPPORTED_FORMAT`; nothing has changed, and another snapshot is needed.
@@ -91,12 +91,13 @@ impl Engine {
     }
 
     /// Begins to lead, in a tab that followed until now: with what the storage holds, which `found` has recovered. It was
-    /// started, and has taken nothing. Watches and snapshots go on as over a snapshot that was received.
+    /// started, and has taken nothing but its claim. Watches and snapshots go on as over a snapshot that was received.
     pub fn lead(&mut self, found: Self) {
         let incarnation = found.incarnation();
         let (durable, compacted) = (found.durable, found.durable_compacted);
         self.replace(found.store, found.lessor, incarnation);
         (self.options, self.journal, self.requests) = (found.options, found.journal, found.requests);
+        self.claimed_epoch = found.claimed_epoch;
         self.set_durable(durable, compacted);
     }
 
@@ -104,6 +105,7 @@ impl Engine {
     /// durable, until the next leader has told the same or something else.
     pub fn resign(&mut self) {
         self.is_doubtful |= self.journal.is_some();
+        self.led = self.led.max(self.claimed_epoch);
         self.options.incarnation = self.incarnation();
         self.options.blob_bytes_max = 0;
         self.journal = None;
@@ -113,7 +115,7 @@ impl Engine {
     }
 
     /// Puts another content in the place of this one.
-    fn replace(&mut self, mut store: Store, lessor: Lessor, incarnation: [u8; 16]) {
+    pub(super) fn replace(&mut self, mut store: Store, lessor: Lessor, incarnation: [u8; 16]) {
         let kept = match () {
             () if incarnation == self.incarnation() => {
                 let common = self.store.common(&store);
@@ -124,7 +126,11 @@ impl Engine {
             () => 0,
         };
         let newest = store.current();
-        store.take_pins(&self.store, kept);
+        if kept >= self.store.current() {
+            store.take_pins(&self.store, kept);
+        } else {
+            self.replaced += 1;
+        }
         (self.store, self.lessor) = (store, lessor);
         self.is_doubtful = false;
         self.transfers.clear();

@@ -16,8 +16,9 @@ pub(crate) enum Note<'a> {
     LeaseGone { id: LeaseId },
     /// These records, which pieces still hold, have been forgotten: packed [`Revision`]s end to end.
     Dead { revisions: &'a [u8] },
-    /// A request of a client was applied, and the store was at this revision then.
-    Applied { client: u64, number: u64, revision: u64 },
+    /// A request of a client was applied, and the store was at this revision then. Its packed response, where that is short;
+    /// else nothing.
+    Applied { client: u64, number: u64, revision: u64, response: &'a [u8] },
 }
 
 /// Packs a list of revisions, as [`Note::Dead`] has them.

@@ -186,7 +186,7 @@ impl Store {
         }
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.index.bytes() + self.tree.bytes()
     }
 

@@ -124,7 +124,7 @@ pub enum Outcome<'a> {
         /// A packed [`Response`](crate::Response).
         response: &'a [u8],
     },
-    /// It was applied, by a leader that is gone; what it would have answered is not known.
+    /// It was applied, by a leader that is gone; what it would have answered was too long to be kept.
     Before,
     /// It was refused, and has changed nothing.
     Refused {

@@ -14,5 +14,5 @@ pub use change_set::{Applied, ChangeSet};
 pub(crate) use change_set::{ChangeSetHeader, LeaseChange, OpenedChanges, Payload, checksum};
 pub use message::{Body, Message, Outcome};
 pub use requests::REQUESTS_MAX;
-pub(crate) use requests::{Known, Requests};
+pub(crate) use requests::{Known, Requests, kept};
 pub use syncer::{SyncBatch, SyncChange, SyncEvent, SyncKind, SyncOutput, SyncStatus, Syncer};

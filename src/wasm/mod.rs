@@ -7,6 +7,8 @@
 
 mod answer;
 mod convert;
+mod mirror;
+mod tabs;
 
 use core::arch::wasm32::memory_size;
 
@@ -17,6 +19,7 @@ use crate::mvcc::{KeyRange, LeaseId, Limits};
 use crate::watch::WatcherId;
 use answer::Answer;
 use convert::{decode, incarnation, millis, number, revision};
+use tabs::Tab;
 
 /// The area as it is at first. It takes most requests, and a blob of IndexedDB.
 const AREA_BYTES: usize = 64 << 10;
@@ -30,15 +33,16 @@ const STEP_BYTES_MIN: usize = 1 << 20;
 const STEP_BYTES_MAX: usize = 16 << 20;
 const PAGE_BYTES: usize = 64 << 10;
 
-/// What lies on the board, in this order: revision, compact revision, durable revision, the next deadline in ms or -1, and 1
-/// where a watcher has something to take.
-type Board = [f64; 5];
+/// What lies on the board, in this order: revision, compact revision, durable revision, the next deadline in ms or -1, 1
+/// where a watcher has something to take, and the number of the content.
+type Board = [f64; 6];
 
 /// The engine, seen from JavaScript. A `length` is of what was written into the area; every pointer is to an answer.
 #[wasm_bindgen]
 pub struct Engine {
     engine: engine::Engine,
     options: engine::EngineOptions,
+    tab: Tab,
     area: Vec<u8>,
     answer: Answer,
     /// Boxed, so that it does not move with the engine.
@@ -64,6 +68,7 @@ impl Engine {
         Self {
             engine: engine::Engine::new(options.clone()),
             options,
+            tab: Tab::Alone,
             area: vec![0; AREA_BYTES],
             answer: Answer::default(),
             board: Box::default(),
@@ -328,6 +333,9 @@ impl Engine {
     /// Goes back to what is stored, which `found` has recovered.
     pub fn rewind(&mut self, found: Self) -> *const u8 {
         let gone = self.engine.rewind(found.engine);
+        if let Tab::Leader(leader) = &mut self.tab {
+            leader.taken_back(&self.engine);
+        }
         self.post();
         self.answer.give(gone)
     }
@@ -386,6 +394,7 @@ impl Engine {
             revision(engine.durable_revision()),
             engine.next_deadline().map_or(-1.0, revision),
             f64::from(u8::from(engine.has_pending_watches())),
+            revision(engine.replaced()),
         ];
     }
 }

@@ -129,15 +129,19 @@ test('a log whose place was compacted away starts from what there is', async ({ 
     .toEqual(['4 put color blue', 'History up to revision 4 is forgotten. This is what there is:', goesOn(2)])
 })
 
-test('a second tab is told why it must wait, and can try again', async ({ open }) => {
+test('a second tab shows the same, and says what each of them is', async ({ open }) => {
   const first = await open(playground)
   await save(first, 'color', 'red')
   const second = await open(playground)
-  await expect.poll(() => second.getByRole('alert').textContent()).toContain('STORAGE_BLOCKED')
-  await first.close()
-  await second.getByRole('button', { name: 'Try again' }).click()
   await expect.poll(() => entries(second)).toEqual(['color: red'])
-  expect(await second.getByRole('alert').isVisible()).toBe(false)
+  await expect.poll(() => role(first)).toBe('leader, followed by 1')
+  expect(await role(second)).toBe('follower, up to date')
+  await save(second, 'color', 'blue')
+  await expect.poll(() => entries(first)).toEqual(['color: blue'])
+  await first.close()
+  await expect.poll(() => role(second)).toMatch(/^leader/)
+  await save(second, 'color', 'green')
+  await expect.poll(() => entries(second)).toEqual(['color: green'])
 })
 
 test('a visitor whose data is cleared is told, and can start anew', async ({ open }) => {
@@ -209,6 +213,10 @@ function goesOn(seen: number): string {
 }
 
 /** Revision, durable revision, compact revision. */
+function role(page: Page): Promise<string | null> {
+  return page.locator('#role').textContent()
+}
+
 function status(page: Page): Promise<string[]> {
-  return page.locator('.status dd').allTextContents()
+  return page.locator('.status dd:not(#role)').allTextContents()
 }

@@ -1,4 +1,4 @@
-// What a storage adapter has to do, as tests; and an adapter that fails as a plan says.
+// What a storage adapter and a transport have to do, as tests; and those that fail as a plan or a seed says.
 
 export {
   type Call,
@@ -9,4 +9,6 @@ export {
   faultyStorage,
   randomPlan,
 } from './faulty.js'
+export { type FaultyTransport, faultyTransport, type TransportFaults } from './faulty-transport.js'
 export { type ConformanceOptions, storageConformance } from './storage.js'
+export { type TransportConformanceOptions, transportConformance } from './transport.js'

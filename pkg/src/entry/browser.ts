@@ -6,7 +6,7 @@ import type { OpenOptions, Store } from '../types.js'
 
 /**
  * Loads the engine, recovers what the storage holds, and is ready to read. Importing the package does no work.
- * Errors: `STORAGE_BLOCKED` (another tab has it open), `NOT_LEADER` (another keeps writing to it), `STORAGE_LOST`,
+ * Errors: `STORAGE_BLOCKED` (another has it, and does not share it), `NOT_LEADER` (another keeps writing to it), `STORAGE_LOST`,
  * `CORRUPT` (salvage reads what is left), `EVICTED` (the browser has thrown something away; opening again goes on with
  * what there is), `UNSUPPORTED_FORMAT`, `CSP`, `ENGINE_FAILED`.
  *

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Came, Outgoing, PROGRESS_MS, RETRY_MS};
+use super::{Came, Outgoing, PROGRESS_MS, RETRY_MS, is_over};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::replica::{Body, Message, REQUESTS_MAX};
@@ -25,6 +25,8 @@ pub struct Follower {
     newest_transfer: u32,
     anew: bool,
     in_sync: bool,
+    /// The newest revision that the leader has told of.
+    told: u64,
     /// Requests without an answer that can be given, numbers ascending.
     pending: VecDeque<Pending>,
     next_number: u64,
@@ -55,6 +57,7 @@ impl Follower {
             newest_transfer: 0,
             anew: false,
             in_sync: false,
+            told: 0,
             pending: VecDeque::new(),
             next_number: first_number,
             done: Vec::new(),
@@ -72,6 +75,11 @@ impl Follower {
     /// Everything that the leader had stored when it last said so is here.
     pub fn is_in_sync(&self) -> bool {
         self.in_sync
+    }
+
+    /// How many revisions the leader has told of that are not here.
+    pub fn lag(&self, engine: &Engine) -> u64 {
+        self.told.saturating_sub(engine.known_revision())
     }
 
     /// Messages that were none, of a smaller epoch, or not for here.
@@ -105,7 +113,9 @@ impl Follower {
     /// Takes a message.
     pub fn handle(&mut self, engine: &mut Engine, bytes: &[u8], now_ms: u64) -> Vec<Outgoing> {
         let is_own = |message: &Message<'_>| message.to == 0 || message.to == self.id;
-        let Some(message) = Message::read(bytes).filter(is_own).filter(|message| message.epoch >= self.epoch) else {
+        // A leader before this tab led may not know yet that it is none, and has less than is here.
+        let is_new = |message: &Message<'_>| message.epoch >= self.epoch && message.epoch > engine.led;
+        let Some(message) = Message::read(bytes).filter(is_own).filter(is_new) else {
             self.dropped += 1;
             return Vec::new();
         };
@@ -130,6 +140,10 @@ impl Follower {
                 if let Some(pending) = pending {
                     pending.answer = Some((revision, Came::of(outcome)));
                 }
+                if revision > engine.known_revision() {
+                    // What it speaks of was lost, or is not sent: a leader may have forgotten this tab.
+                    outgoing.extend(self.ask(engine, now_ms));
+                }
             }
             _ => {}
         }
@@ -139,12 +153,12 @@ impl Follower {
 
     /// Time has passed: asks again for what has not come.
     pub fn tick(&mut self, engine: &Engine, now_ms: u64) -> Vec<Outgoing> {
-        let is_quiet = self.in_sync && now_ms.saturating_sub(self.heard_ms) < 2 * PROGRESS_MS;
+        let is_quiet = self.in_sync && !is_over(self.heard_ms, 2 * PROGRESS_MS, now_ms);
         let mut outgoing = Vec::new();
-        if !is_quiet && now_ms.saturating_sub(self.asked_ms) >= RETRY_MS {
+        if !is_quiet && is_over(self.asked_ms, RETRY_MS, now_ms) {
             outgoing.extend(self.ask(engine, now_ms));
         }
-        if now_ms.saturating_sub(self.requested_ms) >= RETRY_MS {
+        if is_over(self.requested_ms, RETRY_MS, now_ms) {
             outgoing.append(&mut self.requests(engine, 0));
             self.requested_ms = now_ms;
         }
@@ -183,17 +197,19 @@ impl Follower {
     }
 
     fn message(&self, engine: &Engine, to: u64, body: Body<'_>) -> Outgoing {
-        Outgoing { to, bytes: Message::new(engine.incarnation(), self.epoch, self.id, to, body).pack() }
+        let epoch = self.epoch.max(engine.led);
+        Outgoing { to, bytes: Message::new(engine.incarnation(), epoch, self.id, to, body).pack() }
     }
 
     fn changes(&mut self, engine: &mut Engine, bytes: &[u8], now_ms: u64) -> Option<Outgoing> {
         if self.anew || self.transfer.is_some() {
             return None;
         }
-        match engine.apply_changes(bytes) {
+        match engine.follow_changes(bytes) {
             // A portion that came twice is not asked for again.
             Ok(applied) if applied.applied == 0 && applied.duplicates > 0 => None,
             Ok(applied) => {
+                self.told = applied.source_revision;
                 self.in_sync = applied.revision == applied.source_revision;
                 // What the leader does not have was never stored.
                 self.anew = applied.revision > applied.source_revision;
@@ -246,6 +262,7 @@ impl Follower {
     fn progress(&mut self, engine: &Engine, told: (u64, u64, u32), now_ms: u64) -> Option<Outgoing> {
         let (revision, compact_revision, hash) = told;
         let own = (engine.known_revision(), engine.compact_revision());
+        self.told = revision;
         if self.anew || self.transfer.is_some() {
             return self.ask(engine, now_ms);
         }

@@ -6,12 +6,13 @@
 mod follower;
 mod leader;
 
+use crate::codec::Encode;
 use crate::replica::Outcome;
 pub use follower::Follower;
 pub use leader::Leader;
 
 /// A message to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
 pub struct Outgoing {
     /// The tab it is for; 0: all.
     pub to: u64,
@@ -28,12 +29,17 @@ const GONE_MS: u64 = 30_000;
 /// More are not followed; each costs a chunk of memory, and what it says may be forged.
 const FOLLOWERS_MAX: usize = 256;
 
+/// Whether so long a time is over. Where the clock was set back, nobody knows, and it is taken to be.
+fn is_over(since_ms: u64, time_ms: u64, now_ms: u64) -> bool {
+    now_ms.checked_sub(since_ms).is_none_or(|passed_ms| passed_ms >= time_ms)
+}
+
 /// What came of a request, by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
 pub enum Came {
     /// It was applied, and this is the packed [`Response`](crate::Response).
     Applied(Vec<u8>),
-    /// It was applied by a leader that is gone, and nobody knows what it would have answered.
+    /// It was applied by a leader that is gone, and what it would have answered was too long to be kept.
     Before,
     /// It was refused: code and text.
     Refused(String, String),

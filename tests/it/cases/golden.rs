@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use revkv::Engine;
+use revkv::{Engine, Once, Put, Request};
 
 use super::script::{Blobs, Store, delete, from, key, put, recover};
 
@@ -17,7 +17,8 @@ fn path(name: &str) -> PathBuf {
 }
 
 /// Everything the format knows: puts and deletes, several changes in a revision, values cut over blobs, pieces joined and
-/// written again, leases granted, moved and gone, a compaction that is done and one that is not.
+/// written again, leases granted, moved and gone, a compaction that is done and one that is not, and requests of other tabs
+/// with answers that are kept and one that is too long for it.
 fn written() -> Store {
     let mut store = Store::with_blobs_of(BLOB_BYTES);
     store.grant(7, 60).expect("granted");
@@ -39,6 +40,10 @@ fn written() -> Store {
     store.delete(key("a"));
     store.flush();
     store.compact(43).expect("not compacted before");
+    for (number, value) in [(1, "1"), (3, &*"v".repeat(128)), (4, "2")] {
+        let request = Request::Put(Put { key: b"once", value: value.as_bytes(), prev_kv: true, ..Put::default() });
+        store.engine.apply_once(1 << 40, number, request, store.now_ms).expect("a put");
+    }
     store.flush();
     store
 }
@@ -55,6 +60,15 @@ fn told(engine: &Engine) -> String {
     for id in engine.leases() {
         let lease = engine.lease(id, 0).expect("listed");
         text.push_str(&format!("lease {} {}\n", id.0, lease.ttl_seconds));
+    }
+    for number in 1..=engine.last_request(1 << 40) {
+        let known = engine.clone().apply_once(1 << 40, number, Request::Compact { revision: 0 }, 0);
+        let Ok(Once::Before { revision, response }) = known else {
+            text.push_str(&format!("request {number} {known:?}\n"));
+            continue;
+        };
+        let response = response.map(|bytes| bytes.escape_ascii().to_string());
+        text.push_str(&format!("request {number} {revision} {response:?}\n"));
     }
     text
 }

@@ -1,6 +1,6 @@
 //! Leases: which keys end with them, when, and what a restart does to neither.
 
-use revkv::{Engine, KeyRange, LeaseId, TTL_SECONDS_MAX};
+use revkv::{Engine, KeyRange, LeaseId, LeasedRequest, Put, Request, TTL_SECONDS_MAX};
 
 use super::script::{Store, delete, from, key, put, put_leased, recover};
 
@@ -309,4 +309,33 @@ fn a_transaction_leaves_keys_with_their_last_lease() {
     store.put_leased("b", "2", 8).expect("granted");
     store.run(vec![put_leased("a", 7), delete(from("b"))]).expect("accepted");
     assert_eq!((store.keys_of(7), store.keys_of(8)), (vec!["a".to_owned()], vec![]));
+}
+
+/// What is refused, or writes nothing, leaves no lease behind; one id is granted once.
+#[test]
+fn leases_come_with_what_is_written_or_not_at_all() {
+    let put = |key, lease| Put { key, value: b"v", lease: LeaseId(lease), ..Put::default() };
+    type Row<'a> = (&'a str, &'a [(i64, u64)], Put<'a>, &'a str, &'a [i64]);
+    let rows: [Row<'_>; 6] = [
+        ("its own", &[(1, 60)], put(b"a", 1), "ok", &[1, 9]),
+        ("one that nobody uses", &[(1, 60), (2, 60)], put(b"a", 1), "ok", &[1, 2, 9]),
+        ("one that is not there", &[(1, 60)], put(b"a", 3), "LEASE_NOT_FOUND", &[9]),
+        ("one that is there", &[(9, 60)], put(b"a", 9), "LEASE_EXISTS", &[9]),
+        ("the same twice", &[(1, 60), (1, 60)], put(b"a", 1), "LEASE_EXISTS", &[9]),
+        ("one without time", &[(1, 60), (2, 0)], put(b"a", 1), "INVALID_ARGUMENT", &[9]),
+    ];
+    for (name, leases, put, expected, left) in rows {
+        let mut store = with_leases([9]);
+        let leases = leases.iter().map(|&(id, ttl_seconds)| (LeaseId(id), ttl_seconds)).collect();
+        let applied = store.apply(Request::Leased { leases, request: LeasedRequest::Put(put) });
+        assert_eq!(applied.map_or_else(|code| code, |_| "ok"), expected, "{name}");
+        for restart in [false, true] {
+            if restart {
+                store.reopen();
+            }
+            let ids: Vec<i64> = store.engine.leases().iter().map(|id| id.0).collect();
+            assert_eq!(ids, left, "{name}, restarted: {restart}");
+            assert_eq!(store.state(0).is_empty(), expected != "ok", "{name}");
+        }
+    }
 }

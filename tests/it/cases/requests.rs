@@ -1,7 +1,8 @@
 //! Requests of other tabs, each applied at most once, whoever leads.
 
-use revkv::{Came, Engine, EngineOptions, Follower, Leader, LeaseId, Once, Outgoing, Put, Request};
+use revkv::{Came, LeaseId, Once, Put, PutResponse, Request, Response};
 
+use super::pair::Pair;
 use super::script::{Store, code, compare_with_reopened};
 
 fn put<'a>(key: &'a str, value: &'a str) -> Request<'a> {
@@ -13,7 +14,7 @@ fn once(store: &mut Store, client: u64, number: u64, request: Request<'_>) -> St
     store.engine.check();
     match outcome {
         Ok(Once::Now(_)) => format!("now {}", store.engine.revision()),
-        Ok(Once::Before { revision }) => format!("before {revision}"),
+        Ok(Once::Before { revision, .. }) => format!("before {revision}"),
         Ok(other) => format!("{other:?}"),
         Err(error) => error.code().to_owned(),
     }
@@ -34,6 +35,44 @@ fn no_crash_comes_between_a_request_and_its_number() {
     store.reopen();
     assert_eq!(once(&mut store, 7, 2, put("a", "2")), "before 3");
     assert_eq!(once(&mut store, 8, 2, put("b", "1")), "now 4", "another client has its own numbers");
+    compare_with_reopened(&store);
+}
+
+/// As a response is answered, and kept.
+fn answered(response: &Response) -> Vec<u8> {
+    let Response::Put(PutResponse { revision, prev_kv: None }) = response else { unreachable!("{response:?}") };
+    [&0_u32.to_le_bytes()[..], &revision.to_le_bytes(), &[0]].concat()
+}
+
+/// The next leader answers what the one before would have, unless that was long.
+#[test]
+fn a_short_answer_is_kept_with_its_request() {
+    let mut store = Store::new();
+    let values = ["", "short", &"long ".repeat(20)];
+    let mut first = Vec::new();
+    for (number, value) in (1..).zip(values) {
+        let Request::Put(put) = put("a", value) else { unreachable!("a put") };
+        let request = Request::Put(Put { prev_kv: number > 1, ..put });
+        first.push(store.engine.apply_once(7, number, request, 0));
+    }
+    let long = store.engine.apply_once(7, 4, Request::Put(Put { key: b"a", prev_kv: true, ..Put::default() }), 0);
+    assert!(matches!(long, Ok(Once::Now(_))), "{long:?}");
+    store.flush();
+    let Ok(Once::Now(response)) = &first[0] else { unreachable!("{first:?}") };
+    let [again, _, third, fourth] = [1, 2, 3, 4].map(|number| {
+        let before = store.engine.apply_once(7, number, put("a", "again"), 0);
+        store.reopen();
+        let reopened = store.engine.apply_once(7, number, put("a", "again"), 0);
+        assert_eq!(before, reopened, "{number}");
+        reopened
+    });
+    assert_eq!(again, Ok(Once::Before { revision: 2, response: Some(answered(response)) }));
+    let is_of_short = |response: &Vec<u8>| response.ends_with(b"\x05\0\0\0\0\0\0\0short");
+    assert!(
+        matches!(&third, Ok(Once::Before { revision: 4, response: Some(response) }) if is_of_short(response)),
+        "{third:?}"
+    );
+    assert_eq!(fourth, Ok(Once::Before { revision: 5, response: None }));
     compare_with_reopened(&store);
 }
 
@@ -73,56 +112,6 @@ fn numbers_are_kept_when_notes_are_written_anew_and_end_with_the_content() {
     assert_eq!(once(&mut store, 7, 201, put("a", "of another life")), "now 603");
 }
 
-/// A put as the package packs it: the variant, the fields, integers of fixed width.
-fn packed(key: &str, value: &str) -> Vec<u8> {
-    let bytes = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
-    [&0_u32.to_le_bytes()[..], &bytes(key), &bytes(value), &[0; 8], &[0; 3]].concat()
-}
-
-/// A leader and a follower between whom nothing is lost.
-struct Pair {
-    store: Store,
-    leader: Leader,
-    replica: Engine,
-    follower: Follower,
-}
-
-impl Pair {
-    fn new() -> Self {
-        let mut store = Store::with_puts_of("a", 2);
-        store.flush();
-        let (leader, told) = Leader::new(1, &store.engine);
-        let mut replica = Engine::new(EngineOptions::default());
-        replica.start().expect("nothing is stored");
-        let mut pair = Self { store, leader, replica, follower: Follower::new(2, 1) };
-        pair.carry(told);
-        pair
-    }
-
-    /// Carries messages until there are no more.
-    fn carry(&mut self, mut outgoing: Vec<Outgoing>) {
-        while let Some(Outgoing { to, bytes }) = outgoing.pop() {
-            outgoing.extend(match to {
-                1 => self.leader.handle(&mut self.store.engine, &bytes, 0).expect("it leads"),
-                _ => self.follower.handle(&mut self.replica, &bytes, 0),
-            });
-        }
-        self.replica.check();
-    }
-
-    fn submit(&mut self, key: &str, value: &str) -> u64 {
-        let (number, outgoing) = self.follower.submit(&self.replica, &packed(key, value)).expect("there is room");
-        self.carry(outgoing);
-        number
-    }
-
-    fn stored(&mut self) {
-        self.store.flush();
-        let outgoing = self.leader.advance(&self.store.engine);
-        self.carry(outgoing);
-    }
-}
-
 #[test]
 fn a_follower_hears_of_what_is_stored() {
     let mut pair = Pair::new();
@@ -139,6 +128,44 @@ fn a_follower_hears_of_what_is_stored() {
     pair.carry(outgoing);
     let done = pair.follower.take_done();
     assert!(matches!(&done[..], [(_, Came::Refused(code, _))] if code == "INVALID_ARGUMENT"), "{done:?}");
+}
+
+/// What was written, that it is here, and nothing more: two messages for each commit.
+#[test]
+fn a_commit_is_told_once() {
+    let mut pair = Pair::new();
+    let before = pair.carried;
+    for value in 0..10 {
+        pair.store.put("b", &value.to_string());
+        pair.stored();
+    }
+    assert_eq!(pair.carried - before, 20);
+    assert_eq!((pair.replica.revision(), pair.follower.is_in_sync()), (13, true));
+    // Leases change without a revision, and are told when the time has come.
+    pair.store.grant(5, 60).expect("granted");
+    pair.stored();
+    let told = pair.leader.tick(&mut pair.store.engine, 10_000);
+    pair.carry(told);
+    assert_eq!(pair.replica.leases(), [LeaseId(5)]);
+}
+
+/// A lease makes no revision, nor does a compaction; they are written all the same, and answered when they are stored.
+#[test]
+fn what_makes_no_revision_is_answered_when_it_is_stored() {
+    let mut pair = Pair::new();
+    let u64s = |kind: u32, numbers: &[u64]| {
+        let numbers = numbers.iter().flat_map(|number| number.to_le_bytes());
+        kind.to_le_bytes().into_iter().chain(numbers).collect::<Vec<u8>>()
+    };
+    for (name, request) in [("a grant", u64s(4, &[7, 60])), ("a compaction", u64s(3, &[3]))] {
+        let (_, outgoing) = pair.follower.submit(&pair.replica, &request).expect("there is room");
+        pair.carry(outgoing);
+        assert_eq!(pair.follower.take_done(), [], "{name}");
+        pair.stored();
+        let done = pair.follower.take_done();
+        assert!(matches!(&done[..], [(_, Came::Applied(_))]), "{name}: {done:?}");
+    }
+    assert_eq!((pair.replica.leases(), pair.replica.compact_revision()), (vec![LeaseId(7)], 3));
 }
 
 /// The medium is full: what it refused is taken back, and so is the answer.
@@ -173,6 +200,6 @@ fn a_number_that_cannot_be_noted_is_refused() {
         assert_eq!(store.engine.revision(), 1);
     }
     assert_eq!(code(store.engine.apply_once(7, 1 << 53, put("a", "1"), 0)), "ok");
-    assert!(matches!(store.engine.apply_once(7, 1 << 53, put("a", "1"), 0), Ok(Once::Before { revision: 2 })));
+    assert!(matches!(store.engine.apply_once(7, 1 << 53, put("a", "1"), 0), Ok(Once::Before { revision: 2, .. })));
     compare_with_reopened(&store);
 }
