@@ -49,6 +49,11 @@ export class Lines {
     return taken
   }
 
+  /** Tells of every line until the stream ends, or is closed. */
+  async all(tell: (line: Json) => void): Promise<void> {
+    for (;;) for (const line of await this.take(1)) tell(line)
+  }
+
   /** Every line that has come or comes until `isLast`, that one included. */
   async until(isLast: (line: Json) => boolean): Promise<Json[]> {
     const taken: Json[] = []
@@ -90,6 +95,9 @@ const paths = {
   leaseLeases: 'lease/leases',
 } as const
 
+/** So many milliseconds are waited for what a watch was told. */
+const turnsMax = 2000
+
 /** Asks all that a trace records, and gives what was answered otherwise. */
 export async function replayThroughGateway(endpoint: Endpoint, { operations, watches }: trace.Trace) {
   const differences: unknown[] = []
@@ -100,7 +108,10 @@ export async function replayThroughGateway(endpoint: Endpoint, { operations, wat
   for (const { op, result } of operations) {
     if (op.type === 'watch') {
       const lines = await Lines.open(endpoint, endpoint.url, 'watch', { create_request: requestOf(op) })
-      streams.set(op.id, { lines, seen: await lines.take(1) })
+      const seen = await lines.take(1)
+      // Read as it comes, as by the recorder: what waits may be overtaken by a compaction.
+      lines.all((line) => seen.push(line)).catch(() => {})
+      streams.set(op.id, { lines, seen })
       continue
     }
     const { body } = await post(endpoint, endpoint.url, paths[op.type], requestOf(op))
@@ -112,7 +123,8 @@ export async function replayThroughGateway(endpoint: Endpoint, { operations, wat
     const { lines, seen } = stream
     const told = () => seen.flatMap((line) => ((line.result as Json).events ?? []) as Json[])
     const end = () => seen.map((line) => line.result as Json).find(({ canceled }) => canceled)
-    while (told().length < watch.events.length || (watch.canceled && !end())) seen.push(...(await lines.take(1)))
+    const isTold = () => told().length >= watch.events.length && (!watch.canceled || end() !== undefined)
+    for (let turns = 0; !isTold() && turns < turnsMax; turns++) await new Promise((resolve) => setTimeout(resolve, 1))
     compare(watch.watch, watch.events, told().map(event))
     const canceled = end()
     const reason = (canceled?.cancel_reason as string) ?? ''

@@ -19,7 +19,7 @@ const url = 'http://etcd'
 const key = (text: string) => btoa(text)
 
 for (const file of readdirSync(traces).filter((name) => name.endsWith('.gz'))) {
-  test(`answers what etcd answered in ${file}`, { timeout: 120_000 }, async () => {
+  test(`answers what etcd answered in ${file}`, { timeout: 30_000 }, async () => {
     const etcd = await createEtcd()
     const { operations, differences } = await replayThroughGateway(
       { url, fetch: etcd.fetch },
