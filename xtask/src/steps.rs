@@ -4,7 +4,7 @@ use anyhow::Result;
 use xshell::cmd;
 
 use crate::project::{Project, on_path};
-use crate::setup::{Piece, browser, etcd, node, rust};
+use crate::setup::{Piece, browser, node, rust};
 use crate::{advisories, build, sizes};
 
 /// One named check.
