@@ -68,8 +68,9 @@ export interface Killable {
   close(): Promise<void>
 }
 
-export async function launchKillable(profile: string): Promise<Killable> {
-  const args = [...flags, '--headless', '--remote-debugging-port=0', `--user-data-dir=${profile}`, 'about:blank']
+/** `more` are further flags. */
+export async function launchKillable(profile: string, more: string[] = []): Promise<Killable> {
+  const args = [...flags, ...more, '--headless', '--remote-debugging-port=0', `--user-data-dir=${profile}`, 'about:blank']
   // A group of its own, led by it.
   const child = spawn(find(), args, { detached: true, stdio: ['ignore', 'ignore', 'pipe'] })
   const closed = once(child, 'close')
