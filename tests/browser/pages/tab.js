@@ -3,6 +3,7 @@
 import { open, RevkvError } from '/revkv/index.js'
 import { indexedDb } from '/revkv/storage/indexeddb.js'
 import { opfs } from '/revkv/storage/opfs.js'
+import { tellPageLife } from '/revkv/tabs/index.js'
 
 const storages = { indexeddb: indexedDb, opfs }
 const isPage = typeof document !== 'undefined'
@@ -67,11 +68,6 @@ const acts = {
     history: byRevision(store.history({})),
   }),
 
-  /** Large values, so that the next write takes a while. */
-  async fill(count) {
-    await Promise.all(Array.from({ length: count }, (_, i) => store.put(`fill/${i}`, 'x'.repeat(50_000))))
-  },
-
   close: () => store.close(),
 }
 
@@ -119,6 +115,7 @@ const homes = {
   },
   worker: () => {
     const worker = new Worker('/pages/tab.js', { type: 'module' })
+    tellPageLife(worker)
     worker.onmessage = ({ data }) => (data.told ? tell(data.told) : settle(data))
     globalThis.terminate = () => worker.terminate()
     return (asked) => worker.postMessage(asked)
@@ -144,6 +141,10 @@ function tell(told) {
 }
 
 if (isPage) {
+  globalThis.isCached = false
+  addEventListener('pageshow', ({ persisted }) => {
+    globalThis.isCached ||= persisted
+  })
   const home = homes[new URLSearchParams(location.search).get('in') ?? 'page']()
   let asked = 0
   globalThis.ask = (act, given) =>
@@ -157,5 +158,6 @@ if (isPage) {
     port.onmessage = ({ data }) => answer(data, (said) => port.postMessage(said))
   })
 } else {
-  addEventListener('message', ({ data }) => answer(data, postMessage))
+  // The store hears of the page's life by such messages too.
+  addEventListener('message', ({ data }) => data.act && answer(data, postMessage))
 }

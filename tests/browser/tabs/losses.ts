@@ -1,14 +1,15 @@
 // The ways in which a tab that leads is lost to the others.
+import { setTimeout as pause } from 'node:timers/promises'
 import type { CDPSession } from 'playwright-core'
 import type { Tab } from './tab.js'
 
 export interface Loss {
-  /** It is gone for good, so that the next can lead at once; else it comes back after `heldMs`, and follows. */
+  /** It is gone for good, so that the next can lead at once; else it is put aside for `heldMs`. */
   isDeath: boolean
   /** What has to be known of the tab before. */
   pid?: boolean
-  /** Resolves with what brings it back, if anything does. */
-  lose(tab: Tab, pid: number): Promise<(() => Promise<void>) | undefined>
+  /** Resolves with what brings it back, if anything does; that gives what it has heard of its role since. */
+  lose(tab: Tab, pid: number): Promise<(() => Promise<string[]>) | undefined>
 }
 
 /** A tab that is frozen stays so for this long, or until another leads. */
@@ -36,34 +37,48 @@ export const losses = {
   },
   terminated: {
     isDeath: true,
-    lose: async ({ page }) => {
-      await page.evaluate(() => terminate())
+    lose: async (tab) => {
+      await tab.evaluate('terminate()')
     },
   },
   reloaded: {
     isDeath: true,
-    lose: async ({ page }) => {
-      for (let i = 0; i < 5; i++) await page.reload({ waitUntil: 'commit' })
+    lose: async (tab) => {
+      for (let i = 0; i < 5; i++) {
+        await tab.page.reload()
+        // It is gone again before that is done.
+        if (i < 4) tab.reopen().catch(() => {})
+      }
+      return async () => {
+        await tab.reopen()
+        return []
+      }
     },
   },
   cached: {
     isDeath: false,
-    lose: async ({ page }) => {
-      const { href } = new URL('empty.html', page.url())
-      await page.goto(href)
+    lose: async (tab) => {
+      const entry = await currentEntry(tab)
+      await tab.page.goto(new URL('/pages/empty.html', tab.page.url()).href)
       return async () => {
-        await page.goBack()
-        const isCached = await page.evaluate(() => 'ask' in globalThis && performance.now() > 0)
-        if (!isCached) throw new Error('the page was not in the back/forward cache')
+        await tab.session.send('Page.navigateToHistoryEntry', { entryId: entry })
+        // The driver waits for a load, which there is none of.
+        while (!(await tab.evaluate<boolean>('"ask" in globalThis').catch(() => false))) await pause(50)
+        if (await tab.evaluate<boolean>('isCached')) return ['follower']
+        // It was thrown away, as it may be at any time.
+        await tab.reopen()
+        return []
       }
     },
   },
   frozen: {
     isDeath: false,
+    // The page is behind the others: one that is seen cannot be frozen.
     lose: async ({ session }) => {
       await session.send('Page.setWebLifecycleState', { state: 'frozen' })
       return async () => {
         await session.send('Page.setWebLifecycleState', { state: 'active' })
+        return ['follower']
       }
     },
   },
@@ -74,19 +89,22 @@ export const losses = {
       process.kill(pid, 'SIGSTOP')
       return async () => {
         process.kill(pid, 'SIGCONT')
+        return ['follower']
       }
     },
   },
 } satisfies Record<string, Loss>
 
+async function currentEntry({ session }: Tab): Promise<number> {
+  const { entries, currentIndex } = await session.send('Page.getNavigationHistory')
+  return entries[currentIndex]?.id ?? 0
+}
+
 /** The process that runs a page, which no protocol tells: the one that works when the page is made to. */
 export async function processOf(tab: Tab, browser: CDPSession): Promise<number> {
   for (let tries = 0; tries < 5; tries++) {
     const before = await cpuTimes(browser)
-    await tab.page.evaluate(() => {
-      const end = performance.now() + 300
-      while (performance.now() < end);
-    })
+    await tab.evaluate('{ const end = performance.now() + 300; while (performance.now() < end); }')
     const used = [...(await cpuTimes(browser))].map(([pid, time]) => ({ pid, time: time - (before.get(pid) ?? 0) }))
     const [most, next] = used.sort((a, b) => b.time - a.time)
     if (most && most.time > 2 * (next?.time ?? 0)) return most.pid

@@ -18,24 +18,17 @@ export interface Story {
 
 type Told = { acknowledged: string; revision: number } | { role: string; at: number } | { trouble: string }
 
-/** What tab.js puts in reach. */
-declare global {
-  var ask: (act: string, given?: unknown) => Promise<unknown>
-  var terminate: () => void
-}
-
 /** Puts that were acknowledged, by whichever tab, wherever it is now: value and revision. */
 export type Acknowledged = Map<string, number>
 
 export class Tab {
-  readonly name: string
+  name: string
   readonly page: Page
   readonly session: CDPSession
   /** With the time at which it was said. */
   readonly roles: { role: string; at: number }[] = []
   readonly trouble: string[] = []
-  /** It has not died. */
-  lives = true
+  #opened: { database: string; storage: Storage } | undefined
 
   private constructor(name: string, page: Page, session: CDPSession) {
     this.name = name
@@ -46,21 +39,37 @@ export class Tab {
   /** A page of which the store is not open yet. */
   static async at(url: string, page: Page, name: string, home: Home, acknowledged: Acknowledged): Promise<Tab> {
     const tab = new Tab(name, page, await page.context().newCDPSession(page))
-    page.on('console', (message) => {
-      const [, said] = /^tab (.*)$/.exec(message.text()) ?? []
+    // By the session, for the driver loses sight of a page that comes back from the back/forward cache.
+    tab.session.on('Runtime.consoleAPICalled', ({ args: [text] }) => {
+      const [, said] = /^tab (.*)$/.exec(String(text?.value)) ?? []
       if (said) tab.#hear(JSON.parse(said), acknowledged)
     })
+    await tab.session.send('Runtime.enable')
     page.on('pageerror', (error) => tab.trouble.push(String(error)))
-    await page.goto(`${url}pages/tab.html?in=${home}`)
+    await page.goto(`${url}tabs/tab.html?in=${home}`)
     return tab
   }
 
   ask<T>(act: string, given?: unknown): Promise<T> {
-    return this.page.evaluate(([act, given]) => ask(act as string, given), [act, given]) as Promise<T>
+    return this.evaluate(`ask(${JSON.stringify(act)}, ${JSON.stringify(given)})`)
+  }
+
+  async evaluate<T>(expression: string): Promise<T> {
+    const how = { expression, awaitPromise: true, returnByValue: true }
+    const { result, exceptionDetails } = await this.session.send('Runtime.evaluate', how)
+    if (exceptionDetails) throw new Error(`tab ${this.name}: ${exceptionDetails.exception?.description}`)
+    return result.value
   }
 
   open(database: string, storage: Storage): Promise<string> {
-    return this.ask('open', { database, storage, name: this.name })
+    this.#opened = { database, storage }
+    return this.ask('open', { ...this.#opened, name: this.name })
+  }
+
+  /** The page is another one, which writes other values. */
+  reopen(): Promise<string> {
+    this.name += '+'
+    return this.ask('open', { ...this.#opened, name: this.name })
   }
 
   story(): Promise<Story> {
@@ -82,6 +91,15 @@ export class Tab {
 export async function checkStories(tabs: readonly Tab[], acknowledged: Acknowledged): Promise<Story[]> {
   const revisions = async () => new Set(await Promise.all(tabs.map((tab) => tab.ask<number>('revision')))).size
   await expect.poll(revisions, { timeout: 15_000 }).toBe(1)
+  // What is far behind is given in slices.
+  const watched = async () => {
+    const stories = await Promise.all(tabs.map((tab) => tab.story()))
+    return stories.every(({ watched, history }) => watched.length >= history.length)
+  }
+  await expect
+    .poll(watched, { timeout: 10_000, interval: 200 })
+    .toBe(true)
+    .catch(() => {})
   const stories = await Promise.all(tabs.map((tab) => tab.story()))
   const [{ history, hash }] = stories as [Story]
   for (const [at, story] of stories.entries()) {
