@@ -49,7 +49,7 @@ test('is packed with its papers and without its sources', () => {
     'dist/errors.d.ts',
     'dist/etcd/index.d.ts',
     'dist/etcd/index.js',
-    'dist/etcd/mirror.d.ts',
+    'dist/etcd/types.d.ts',
     'dist/index.d.ts',
     'dist/index.edge.js',
     'dist/index.js',

@@ -17,8 +17,7 @@ import { toBase64 } from './base64.js'
 import { changed, keyValue } from './forms.js'
 import { Gateway, type GatewayOptions, int64, type Json, list, malformed, natural, object } from './gateway.js'
 import { bounds } from './range.js'
-
-export type MirrorStatus = 'waiting' | 'resyncing' | 'in-sync'
+import type { MirrorStatus } from './types.js'
 
 export interface FollowerEvents {
   status(status: MirrorStatus): void

@@ -112,7 +112,11 @@ export class Tab {
     this.#maxBytes = maxBytes
     this.#sentinel = Sentinel.of(storage, name)
     this.#election = new Election(`revkv:${storage.name}:${name}`, {
-      elected: () => this.#takeLead(),
+      elected: () => {
+        // Before the storage is read, or whoever else has heard nothing takes the lock away again.
+        this.#channel?.send(Uint8Array.of(kinds.alive))
+        this.#takeLead()
+      },
       deposed: () => this.#deposed(),
       ask: () => this.#channel?.send(Uint8Array.of(kinds.ask)),
       failed: (error) => this.fail(error),
