@@ -3,7 +3,8 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { mirror } from '../src/etcd/index.js'
 import { utf8 } from '../src/index.js'
-import { createEtcdWith, type Etcd, type EtcdOptions } from '../src/testing/etcd.js'
+import { createEtcdWith } from '../src/testing/etcd.js'
+import type { Etcd, EtcdOptions } from '../src/testing/types.js'
 import { post } from './gateway.js'
 import { openStore, wasm } from './open.js'
 

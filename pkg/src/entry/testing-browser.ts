@@ -1,9 +1,10 @@
 // `revkv/testing` where there is a page or a worker of one, and wherever no other entry is meant.
 
 import { find } from '../load/browser.js'
-import { createEtcdWith, type Etcd, type EtcdOptions } from '../testing/etcd.js'
+import { createEtcdWith } from '../testing/etcd.js'
+import type { Etcd, EtcdOptions } from '../testing/types.js'
 
-export type { Etcd, EtcdOptions, EtcdServer } from '../testing/etcd.js'
+export type * from '../testing/types.js'
 
 /**
  * An etcd for tests: its HTTP/JSON gateway in memory, with one member and nothing stored. Any client that speaks the gateway

@@ -1,7 +1,8 @@
 // `revkv/testing` where there is a file system: Node, Bun, Deno.
 
 import { find } from '../load/file.js'
-import { createEtcdWith, type Etcd, type EtcdOptions } from '../testing/etcd.js'
+import { createEtcdWith } from '../testing/etcd.js'
+import type { Etcd, EtcdOptions } from '../testing/types.js'
 
 export function createEtcd(options?: EtcdOptions): Promise<Etcd> {
   return createEtcdWith(find, options)

@@ -2,39 +2,11 @@
 
 import { asyncDispose } from '../dispose.js'
 import type { Find } from '../load/compile.js'
-import type { OpenOptions } from '../types.js'
 import { loadEngine } from '../wasm.js'
 import { answer } from './gateway.js'
 import { Member } from './member.js'
-import { type EtcdServer, listen } from './server.js'
-
-/** How a stand-in is set up. */
-export interface EtcdOptions {
-  /** The cluster's id, a random one if absent. Another cluster has another. */
-  clusterId?: bigint
-  /** How often a quiet watch that asked for it is told progress. Default 10 minutes, as etcd's. */
-  progressIntervalMs?: number
-  /** A watch response larger than this is sent in fragments, where the watch allows it. Default 2 MiB, as etcd's. */
-  fragmentBytes?: number
-  /** Requests have to carry this as their `authorization`; without it, or with another, they are refused as with a token that has expired. */
-  token?: string
-  /** The engine, where the default way of finding it does not suit: as for `open`. */
-  wasm?: OpenOptions['wasm']
-}
-
-/** etcd's HTTP/JSON gateway, in memory. */
-export interface Etcd extends AsyncDisposable {
-  /** The id that every answer names. */
-  readonly clusterId: bigint
-  /** The newest revision. */
-  readonly revision: number
-  /** Answers a request to any host, as `globalThis.fetch` would one to etcd: give it to a client in that one's place. */
-  readonly fetch: typeof globalThis.fetch
-  /** In Node: answers on 127.0.0.1. `port` 0 or absent is a free one. */
-  listen(port?: number): Promise<EtcdServer>
-  /** Ends every watch and server. May be called twice. */
-  close(): Promise<void>
-}
+import { listen } from './server.js'
+import type { Etcd, EtcdOptions, EtcdServer } from './types.js'
 
 const progressIntervalMsUsual = 600_000
 const fragmentBytesUsual = 2 << 20
@@ -43,8 +15,6 @@ export async function createEtcdWith(find: Find, options: EtcdOptions = {}): Pro
   await loadEngine(options.wasm ?? find)
   return new MemoryEtcd(options)
 }
-
-export type { EtcdServer }
 
 class MemoryEtcd implements Etcd {
   readonly clusterId: bigint

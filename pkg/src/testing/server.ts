@@ -2,14 +2,7 @@
 
 import { asyncDispose } from '../dispose.js'
 import { RevkvError } from '../errors.js'
-
-/** An address that a stand-in answers at. */
-export interface EtcdServer extends AsyncDisposable {
-  /** Such as `http://127.0.0.1:40123`. */
-  readonly url: string
-  /** Ends the connections, watches included. The content stays: `listen` again to go on. */
-  close(): Promise<void>
-}
+import type { EtcdServer } from './types.js'
 
 type Answer = (request: Request) => Promise<Response>
 
