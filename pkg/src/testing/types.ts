@@ -1,4 +1,4 @@
-// What `revkv/testing` gives.
+// What a user of the stand-in is given.
 
 import type { OpenOptions } from '../types.js'
 
