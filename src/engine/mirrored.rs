@@ -7,11 +7,12 @@ use super::Engine;
 use super::stored::{NOTHING, attach};
 use crate::error::Error;
 use crate::lease::Lessor;
-use crate::mvcc::{KeyValue, REVISION_MAX, Record, Revision, Store, sorted};
+use crate::mvcc::{KeyRange, KeyValue, REVISION_MAX, Record, Revision, Store, sorted};
 
 impl Engine {
     /// Replaces everything by what the other store holds at `revision`: each of its keys, in any order. `incarnation` names
-    /// the life of the other store; with the same as before watches and snapshots go on, as far as there is history.
+    /// the life of the other store; with the same as before watches and snapshots go on, as far as there is history: where this
+    /// is the next revision, what was deleted in it is known.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` for keys that no store can hold at that revision; `QUOTA_EXCEEDED`. Nothing has changed then.
@@ -24,6 +25,15 @@ impl Engine {
             last = next(last, kv.mod_revision);
             let held = if kv.version == 0 { Err("a key that is deleted") } else { Ok(()) };
             held.and_then(|()| store.restore(&record(last, kv), revision)).map_err(Error::InvalidArgument)?;
+        }
+        if incarnation == self.incarnation() && self.store.current() + 1 == revision {
+            // Watches that go on find their history here, and so have to be told of what a snapshot has not.
+            let gone = self.store.keys_at(KeyRange::ALL, self.store.current());
+            let gone: Vec<_> = gone.filter(|kv| store.get_at(&kv.key, revision).is_none()).collect();
+            for kv in &gone {
+                last = next(last, revision);
+                store.restore(&Record::tombstone(last, &kv.key), revision).map_err(Error::InvalidArgument)?;
+            }
         }
         store.restore_end(revision, revision, true).map_err(Error::InvalidArgument)?;
         if store.size().keys != keys.len() || revision == 0 || revision > REVISION_MAX {

@@ -171,3 +171,41 @@ fn what_does_not_follow_is_refused() {
     assert_eq!((mirror.revision(), mirror.stats(), mirror.hash(0)), before);
     assert_eq!(mirror.mirror_changes(20, &[kv(b"a", 3, 4, 2), kv(b"c", 15, 15, 1), kv(b"b", 0, 15, 0)]), Ok(20));
 }
+
+/// A mirror at revision 3 misses 4, where its source deletes a key, and takes a snapshot of that instead. A watch that goes on
+/// at 4 found the history there as it may be read, and was told of the snapshot's puts, but not of the delete, which no
+/// snapshot has: a key that was there for it ever after.
+#[test]
+fn a_watch_is_told_what_was_deleted_at_the_revision_of_a_snapshot() {
+    for deleted_at in [4, 5] {
+        let mut source = Engine::new(EngineOptions::default());
+        source.start().expect("nothing is stored");
+        let put = |source: &mut Engine, key: &'static [u8]| {
+            source.apply(Request::Put(Put { key, value: b"value", ..Put::default() }), 0).expect("a plain write");
+        };
+        put(&mut source, b"a");
+        put(&mut source, b"b");
+        let mut mirror = opened(&BTreeMap::new());
+        mirror.mirror([1; 16], 3, &keys(&source, ALL, 3)).expect("it is empty");
+        let watching = |resync| Watch { keys: ALL, start_revision: 4, resync, ..Watch::default() };
+        let watch = mirror.watch(&watching(false)).expect("ahead");
+        let resyncing = mirror.watch(&watching(true)).expect("ahead");
+        (4..deleted_at).for_each(|_| put(&mut source, b"c"));
+        source.apply(Request::DeleteRange(DeleteRange { keys: KeyRange::Key(b"b"), prev_kv: false }), 0).expect("there");
+        mirror.mirror([1; 16], deleted_at, &keys(&source, ALL, deleted_at)).expect("a snapshot");
+        mirror.check();
+        let told = mirror.take_events(watch, 0, 1_000).map_err(|error| error.code());
+        let told = told.map(|told| told.batches.iter().flat_map(|batch| &batch.events).map(kind_and_key).collect());
+        let expected = match deleted_at {
+            4 => Ok(vec![(EventKind::Delete, b"b".to_vec())]),
+            _ => Err("COMPACTED"),
+        };
+        assert_eq!(told, expected, "broke Complete: deleted at {deleted_at}");
+        let told = mirror.take_events(resyncing, 0, 1_000).expect("it may resync").batches;
+        assert!(!told.is_empty(), "broke Complete: the resync of what was deleted at {deleted_at}");
+    }
+}
+
+fn kind_and_key(event: &revkv::Event<'_>) -> (EventKind, Vec<u8>) {
+    (event.kind, event.kv.key.to_vec())
+}

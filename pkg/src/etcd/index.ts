@@ -8,7 +8,7 @@ import { Keyspace } from '../keyspace.js'
 import type { Store } from '../types.js'
 import type { KeyRange } from '../wire.js'
 import { keyValue } from './forms.js'
-import { list, natural } from './gateway.js'
+import { type Json, list, natural } from './gateway.js'
 import { ClusterFollower } from './mirror.js'
 import { bounds } from './range.js'
 import { WriteThrough } from './through.js'
@@ -107,8 +107,7 @@ class ClusterMirror extends EventTarget implements Mirror {
     const revision = this.#host.revision
     const hashed = await this.#call('/v3/maintenance/hashkv', { revision: String(revision) }).catch(() => undefined)
     const own = this.#host.hashOf(revision)
-    const isComparable =
-      hashed !== undefined && natural(hashed.compact_revision, 'compact_revision') === own.compactRevision
+    const isComparable = hashed !== undefined && compactRevision(hashed) === own.compactRevision
     if (isComparable && natural(hashed.hash, 'hash') === own.hash) return true
     // A snapshot does not say where in its transaction a key is, which the hash covers; so the keys have the last word.
     return this.#compare(revision)
@@ -143,6 +142,11 @@ class ClusterMirror extends EventTarget implements Mirror {
   #emit(type: string, detail: object): void {
     this.dispatchEvent(new CustomEvent(type, { detail }))
   }
+}
+
+/** A cluster that was never compacted says -1. */
+function compactRevision({ compact_revision: revision }: Json): number {
+  return revision === '-1' ? 0 : natural(revision, 'compact_revision')
 }
 
 function checkEndpoints(endpoints: unknown): string[] {
