@@ -7,8 +7,8 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { mirror } from 'revkv/etcd'
 import { open, type Store, utf8 } from 'revkv'
+import { mirror } from 'revkv/etcd'
 import { file } from 'revkv/storage/file'
 
 const { values: given } = parseArgs({
