@@ -9,6 +9,7 @@
 // cluster. So a store that is opened again goes on from there, and reads everything anew only where the cluster has forgotten
 // what came since, or is another one.
 
+import { detachable } from '../detachable.js'
 import { RevkvError, storageError } from '../errors.js'
 import type { Host } from '../host.js'
 import { incarnationOf } from '../mirrored.js'
@@ -48,7 +49,6 @@ export class ClusterFollower {
   #cluster: bigint | undefined
   /** When the cluster was last heard of. */
   heardMs: number | undefined
-  #waiting: (() => void)[] = []
 
   constructor(host: Host, keys: KeyRange, gateway: GatewayOptions, events: FollowerEvents) {
     this.#host = host
@@ -72,15 +72,11 @@ export class ClusterFollower {
 
   /** Resolves when the store has reached this revision; rejects when it is not followed any more. */
   async reached(revision: number): Promise<void> {
-    while (this.#host.revision < revision) {
-      this.#end.signal.throwIfAborted()
-      await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    }
+    while (this.#host.revision < revision) await detachable(this.#host.change(), this.#end.signal)
   }
 
   async close(): Promise<void> {
     this.#end.abort(new RevkvError('CLOSED', 'The mirror is closed.'))
-    this.#wake()
     await this.#running
   }
 
@@ -147,7 +143,6 @@ export class ClusterFollower {
       from = toBase64(Uint8Array.of(...last.key, 0))
     }
     await this.#host.mirror(incarnationOf(cluster), at, records)
-    this.#wake()
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
@@ -175,7 +170,6 @@ export class ClusterFollower {
         const newest = changes.at(-1)?.modRevision
         told = Math.max(told, newest ?? header.revision)
         await this.#host.mirrorChanges(told, changes)
-        this.#wake()
         quiet.heard()
       }
     } finally {
@@ -218,10 +212,6 @@ export class ClusterFollower {
     if (status === this.#status) return
     this.#status = status
     this.#events.status(status)
-  }
-
-  #wake(): void {
-    for (const resolve of this.#waiting.splice(0)) resolve()
   }
 }
 
