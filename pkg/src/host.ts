@@ -343,7 +343,7 @@ export class Host {
         this.#hearer.emit('role', { role: 'leader' })
       },
       follow: () => this.#unkeep(),
-      flushed: () => this.#persist?.written('relaxed').catch(() => {}) ?? Promise.resolve(),
+      sent: async () => this.#persist?.sent(),
       written: (durability) => this.#written(durability),
       told: (durability) => this.#told(durability),
       replaced: (trap) => this.#rebuilt(trap),

@@ -132,6 +132,13 @@ export class Persist {
     this.#loop = Promise.resolve().then(() => this.#run(medium))
   }
 
+  /** Resolves when the storage has been given everything applied so far, or has not answered for what it was given before. */
+  async sent(): Promise<void> {
+    this.start()
+    // The loop has begun by then, and has come to where it waits.
+    await Promise.resolve()
+  }
+
   /** Resolves when everything applied so far is in the storage. */
   written(durability: 'relaxed' | 'strict'): Promise<void> {
     if (!this.#medium) return Promise.resolve()
