@@ -2,7 +2,8 @@
 
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { mirror } from '../src/etcd/index.js'
-import { utf8 } from '../src/index.js'
+import { open, utf8 } from '../src/index.js'
+import { memory } from '../src/storage/memory.js'
 import { createEtcdWith } from '../src/testing/etcd.js'
 import type { Etcd, EtcdOptions } from '../src/testing/types.js'
 import { post } from './gateway.js'
@@ -69,4 +70,27 @@ test('a write goes through, and what it depends on is looked at by the cluster',
   await Promise.all([add(one), add(two)])
   await vi.waitFor(() => expect([one.store.get('n'), two.store.get('n')]).toEqual(['100', '100']))
   expect(one.store.revision).toBe(etcd.revision)
+})
+
+/** The store was named by the cluster alone: it went on from its revision, with the keys of the first range and not of the second. */
+test('a store that mirrors another range than before reads that one', async () => {
+  const etcd = await createEtcd()
+  for (const key of ['a/1', 'b/1']) await put(etcd, key, key)
+  const storage = memory()
+  const kept = async (prefix: string) => {
+    const store = await open<string>({ wasm, values: utf8, storage })
+    const kept = mirror(store, { endpoints: [url], range: { prefix }, fetch: etcd.fetch })
+    const statuses: string[] = []
+    kept.addEventListener('status', ({ detail }) => statuses.push(detail.status))
+    await kept.inSync()
+    const found = { keys: [...store.list()].map(({ key }) => key), statuses: [...statuses] }
+    await kept.close()
+    await store.close()
+    return found
+  }
+  const [anew, on] = [['resyncing', 'in-sync'], ['in-sync']]
+  expect(await kept('a/')).toEqual({ keys: ['a/1'], statuses: anew })
+  expect(await kept('a/')).toEqual({ keys: ['a/1'], statuses: on })
+  expect(await kept('b/')).toEqual({ keys: ['b/1'], statuses: anew })
+  expect(await kept('b/')).toEqual({ keys: ['b/1'], statuses: on })
 })

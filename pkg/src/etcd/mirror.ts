@@ -6,7 +6,7 @@
 //      └──── a member is lost ───┘
 //
 // The store itself is where this has come to: its revision is the last one that was taken over, its incarnation names the
-// cluster. So a store that is opened again goes on from there, and reads everything anew only where the cluster has forgotten
+// cluster and the range. So a store that is opened again goes on from there, and reads everything anew only where the cluster has forgotten
 // what came since, or is another one.
 
 import { RevkvError, storageError } from '../errors.js'
@@ -112,7 +112,7 @@ export class ClusterFollower {
     const host = this.#host
     await host.leads(this.#end.signal)
     const { cluster, revision } = this.#heard(await this.#call('/v3/maintenance/status', {}))
-    const goesOn = host.isMirrorOf(incarnationOf(cluster)) && host.revision <= revision
+    const goesOn = host.isMirrorOf(incarnationOf(cluster, this.#keys)) && host.revision <= revision
     if (!goesOn) await this.#snapshot(cluster)
     succeeded()
     const session = new AbortController()
@@ -146,7 +146,7 @@ export class ClusterFollower {
       if (page.more !== true || !last) break
       from = toBase64(Uint8Array.of(...last.key, 0))
     }
-    await this.#host.mirror(incarnationOf(cluster), at, records)
+    await this.#host.mirror(incarnationOf(cluster, this.#keys), at, records)
     this.#wake()
   }
 
