@@ -94,3 +94,35 @@ test('a store that mirrors another range than before reads that one', async () =
   expect(await kept('b/')).toEqual({ keys: ['b/1'], statuses: anew })
   expect(await kept('b/')).toEqual({ keys: ['b/1'], statuses: on })
 })
+
+/** Each waited for the cluster's revision, of which a mirror of a range hears by the next progress: in ten minutes. */
+test('what changes nothing in a range does not wait for what others write outside of it', async () => {
+  const etcd = await createEtcd()
+  const { store } = await mirrored(etcd, { range: { prefix: 'a/' }, write: true })
+  await store.put('a/n', '1')
+  const elsewhere = () => put(etcd, 'b', 'x')
+  await elsewhere()
+  expect(await store.delete('a/none')).toMatchObject({ deleted: 0, revision: store.revision })
+  expect(await store.compareAndSet('a/n', '7', '8')).toMatchObject({ ok: false, revision: store.revision })
+  expect(await store.txn({ then: [{ get: 'a/n' }] })).toMatchObject({ ok: true, revision: store.revision })
+  // What it has not seen of the cluster yet is there when it has been refused for it.
+  await Promise.all([put(etcd, 'a/n', '2'), elsewhere()])
+  expect(await store.compareAndSet('a/n', '7', '8')).toMatchObject({ ok: false })
+  expect(store.get('a/n')).toBe('2')
+  await Promise.all([post(etcd, url, 'kv/deleterange', { key: btoa('a/n') }), elsewhere()])
+  expect(await store.delete('a/n')).toMatchObject({ deleted: 0 })
+  expect(store.get('a/n')).toBeUndefined()
+  let runs = 0
+  await store.transact(async (tx) => {
+    const value = tx.get('a/m') ?? '0'
+    if (runs++ === 0) await Promise.all([put(etcd, 'a/m', '5'), elsewhere()])
+    tx.put('a/m', `${value}+1`)
+  })
+  expect([store.get('a/m'), runs]).toEqual(['5+1', 2])
+  const lease = await store.grant(60)
+  await post(etcd, url, 'kv/put', { key: btoa('b'), lease: String(lease.id) })
+  await store.put('a/leased', '1', { lease })
+  await elsewhere()
+  await lease.revoke()
+  expect(store.get('a/leased')).toBeUndefined()
+})

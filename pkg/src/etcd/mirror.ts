@@ -71,8 +71,13 @@ export class ClusterFollower {
   }
 
   /** Resolves when the store has reached this revision; rejects when it is not followed any more. */
-  async reached(revision: number): Promise<void> {
-    while (this.#host.revision < revision) {
+  reached(revision: number): Promise<void> {
+    return this.until(() => this.#host.revision >= revision)
+  }
+
+  /** Resolves when this holds, which is asked after each change of the store; rejects when it is not followed any more. */
+  async until(holds: () => boolean): Promise<void> {
+    while (!holds()) {
       this.#end.signal.throwIfAborted()
       await new Promise<void>((resolve) => this.#waiting.push(resolve))
     }
