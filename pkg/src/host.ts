@@ -88,6 +88,8 @@ export class Host {
   #isMeasuring = false
   /** Others give it its revisions: it takes no writes of its own. */
   #isMirror = false
+  /** Those who wait for a change. */
+  readonly #awaiting: (() => void)[] = []
   /** What was last noticed of the engine. */
   #seen = { revision: 1, compactRevision: 0, replaced: 0 }
 
@@ -160,20 +162,16 @@ export class Host {
     return this.core.call((engine) => engine.revision)
   }
 
+  /** Resolves when something may have changed: what is read, or who leads. */
+  change(): Promise<void> {
+    return new Promise((resolve) => this.#awaiting.push(resolve))
+  }
+
   /** Resolves when this engine is the one that is stored. */
   async leads(signal: AbortSignal): Promise<void> {
     while (!this.#persist) {
       this.checkOpen()
-      signal.throwIfAborted()
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(done, 1000)
-        function done() {
-          clearTimeout(timer)
-          signal.removeEventListener('abort', done)
-          resolve()
-        }
-        signal.addEventListener('abort', done)
-      })
+      await detachable(this.change(), signal)
     }
     this.checkOpen()
   }
@@ -200,7 +198,7 @@ export class Host {
   /** Replaces everything by what another store holds at a revision. */
   async mirror(incarnation: Uint8Array, revision: number, kvs: readonly wire.KeyValue[]): Promise<void> {
     await this.#persist?.settled()
-    this.#persist?.check(true)
+    this.#checkKept()
     this.core.call((engine) => engine.mirror(incarnation, revision, packRecords(kvs)))
     this.#persist?.restored()
     this.#noticeContent()
@@ -212,9 +210,10 @@ export class Host {
 
   /** Takes over what happened in the other store, up to a revision. */
   async mirrorChanges(to: number, kvs: readonly wire.KeyValue[]): Promise<void> {
-    this.#persist?.check(true)
+    this.#checkKept()
     this.core.call((engine) => engine.mirrorChanges(to, packRecords(kvs)))
     this.#changed()
+    // What a crash of the machine takes back, the other store has still.
     await this.written(this.durability === 'strict' ? 'relaxed' : this.durability, undefined)
   }
 
@@ -280,6 +279,7 @@ export class Host {
   }
 
   async restore(bytes: Uint8Array): Promise<void> {
+    if (this.mirrors) throw new RevkvError('INVALID_ARGUMENT', 'The store is a mirror: close that first.')
     await this.#tab?.lead()
     await this.#persist?.settled()
     this.#persist?.check(false)
@@ -329,6 +329,7 @@ export class Host {
       this.core.free()
       // No value that was read may be taken for one that can be read.
       this.changes++
+      this.#wake()
     } finally {
       await left
       this.#hearer.emit('closed', {})
@@ -395,6 +396,7 @@ export class Host {
       },
     })
     this.#resume()
+    this.#wake()
   }
 
   /** Another engine is. Resolves when nothing here holds the storage any more. */
@@ -433,6 +435,7 @@ export class Host {
     const { revision, durableRevision } = this.watchers.horizon()
     this.#noticeContent()
     this.changes++
+    this.#wake()
     this.watchers.wake()
     if (this.#noticeCompaction()) this.#compactInBackground()
     const isNew = revision > this.#seen.revision
@@ -457,8 +460,19 @@ export class Host {
     await this.#tab?.settled()
   }
 
+  /** Only whoever stores it takes over what another store says. */
+  #checkKept(): void {
+    if (!this.#persist) throw notLeader()
+    this.#persist.check(true)
+  }
+
+  #wake(): void {
+    if (this.#awaiting.length > 0) for (const resolve of this.#awaiting.splice(0)) resolve()
+  }
+
   #changed(): void {
     this.changes++
+    this.#wake()
     this.#persist?.changed()
     this.watchers.wake()
     this.#retainer.changed()

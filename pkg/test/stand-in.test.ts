@@ -126,3 +126,26 @@ test('what changes nothing in a range does not wait for what others write outsid
   await lease.revoke()
   expect(store.get('a/leased')).toBeUndefined()
 })
+
+/** After a failover to a member that was some writes behind, everything was read anew. */
+test('a member that is behind is followed from where the store is', async () => {
+  const etcd = await createEtcd()
+  await put(etcd, 'a', '1')
+  let isBehind = false
+  const behind: typeof fetch = async (input, init) => {
+    const response = await etcd.fetch(input, init)
+    if (!isBehind || !String(input).endsWith('status')) return response
+    return new Response((await response.text()).replace(/"revision":"\d+"/, '"revision":"1"'), response)
+  }
+  const { store, kept } = await mirrored(etcd, { fetch: behind })
+  await kept.close()
+  isBehind = true
+  const again = mirror(store, { endpoints: [url], range: {}, fetch: behind })
+  const statuses: string[] = []
+  again.addEventListener('status', ({ detail }) => statuses.push(detail.status))
+  await again.inSync()
+  await put(etcd, 'a', '2')
+  await vi.waitFor(() => expect(store.get('a')).toBe('2'))
+  expect(statuses).toEqual(['in-sync'])
+  await again.close()
+})

@@ -6,9 +6,10 @@
 //      └──── a member is lost ───┘
 //
 // The store itself is where this has come to: its revision is the last one that was taken over, its incarnation names the
-// cluster and the range. So a store that is opened again goes on from there, and reads everything anew only where the cluster has forgotten
-// what came since, or is another one.
+// cluster and the range. So a store that is opened again goes on from there, and reads everything anew only where the cluster
+// has forgotten what came since, or is another one.
 
+import { detachable } from '../detachable.js'
 import { RevkvError, storageError } from '../errors.js'
 import type { Host } from '../host.js'
 import { incarnationOf } from '../mirrored.js'
@@ -48,7 +49,6 @@ export class ClusterFollower {
   #cluster: bigint | undefined
   /** When the cluster was last heard of. */
   heardMs: number | undefined
-  #waiting: (() => void)[] = []
 
   constructor(host: Host, keys: KeyRange, gateway: GatewayOptions, events: FollowerEvents) {
     this.#host = host
@@ -77,15 +77,11 @@ export class ClusterFollower {
 
   /** Resolves when this holds, which is asked after each change of the store; rejects when it is not followed any more. */
   async until(holds: () => boolean): Promise<void> {
-    while (!holds()) {
-      this.#end.signal.throwIfAborted()
-      await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    }
+    while (!holds()) await detachable(this.#host.change(), this.#end.signal)
   }
 
   async close(): Promise<void> {
     this.#end.abort(new RevkvError('CLOSED', 'The mirror is closed.'))
-    this.#wake()
     await this.#running
   }
 
@@ -117,7 +113,9 @@ export class ClusterFollower {
     const host = this.#host
     await host.leads(this.#end.signal)
     const { cluster, revision } = this.#heard(await this.#call('/v3/maintenance/status', {}))
-    const goesOn = host.isMirrorOf(incarnationOf(cluster, this.#keys)) && host.revision <= revision
+    // A member may be behind the others, and says so of itself; but what it reads is what all of them have.
+    const isNewer = () => host.revision <= revision || this.#agreed().then((agreed) => host.revision <= agreed)
+    const goesOn = host.isMirrorOf(incarnationOf(cluster, this.#keys)) && (await isNewer())
     if (!goesOn) await this.#snapshot(cluster)
     succeeded()
     const session = new AbortController()
@@ -132,6 +130,12 @@ export class ClusterFollower {
       session.abort()
       await beating
     }
+  }
+
+  /** The cluster's revision, as most of its members have it. */
+  async #agreed(): Promise<number> {
+    const { key } = bounds(this.#keys)
+    return this.#heard(await this.#call('/v3/kv/range', { key, count_only: true })).revision
   }
 
   async #snapshot(cluster: bigint): Promise<void> {
@@ -152,7 +156,6 @@ export class ClusterFollower {
       from = toBase64(Uint8Array.of(...last.key, 0))
     }
     await this.#host.mirror(incarnationOf(cluster, this.#keys), at, records)
-    this.#wake()
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
@@ -180,7 +183,6 @@ export class ClusterFollower {
         const newest = changes.at(-1)?.modRevision
         told = Math.max(told, newest ?? header.revision)
         await this.#host.mirrorChanges(told, changes)
-        this.#wake()
         quiet.heard()
       }
     } finally {
@@ -223,10 +225,6 @@ export class ClusterFollower {
     if (status === this.#status) return
     this.#status = status
     this.#events.status(status)
-  }
-
-  #wake(): void {
-    for (const resolve of this.#waiting.splice(0)) resolve()
   }
 }
 

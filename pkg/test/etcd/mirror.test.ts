@@ -1,9 +1,11 @@
 // A store as the mirror of a real etcd.
 
 import { describe, expect, test, vi } from 'vitest'
+import { faultyTransport } from '../../src/conformance/index.js'
 import { type Mirror, mirror } from '../../src/etcd/index.js'
 import { type StorageAdapter, type Store, utf8 } from '../../src/index.js'
 import { memory } from '../../src/storage/memory.js'
+import { withLocks } from '../locks.js'
 import { codeOf, openStore } from '../open.js'
 import { Cluster, hasEtcd } from './cluster.js'
 
@@ -243,4 +245,34 @@ describe('writes that go to the cluster', () => {
     }
     expect(store.get('result')).toBeUndefined()
   })
+})
+
+test('of two tabs the one that leads mirrors, both write, and the other goes on', async () => {
+  withLocks()
+  const cluster = await Cluster.start()
+  const [inner, tabs] = [memory(), faultyTransport()]
+  const storage = { ...inner, supports: { ...inner.supports, sharedByTabs: true } }
+  const enter = async () => {
+    const store = await openStore<string>({ values: utf8, storage, tabs })
+    const kept = mirror(store, { endpoints: cluster.endpoints, range: {}, write: true })
+    return { store, kept }
+  }
+  const a = await enter()
+  await a.kept.inSync()
+  const b = await enter()
+  await a.store.put('a', '1')
+  await b.store.put('b', '2')
+  expect([b.store.role, b.store.get('a'), b.store.get('b'), b.store.entry('b')?.modRevision]).toEqual([
+    'follower',
+    '1',
+    '2',
+    3,
+  ])
+  await reaches(a.store, cluster)
+  await a.kept.close()
+  await a.store.close()
+  await b.kept.inSync()
+  await cluster.put('c', '3')
+  await reaches(b.store, cluster)
+  expect([b.store.role, b.store.get('c'), await b.kept.verify()]).toEqual(['leader', '3', true])
 })
