@@ -107,7 +107,7 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "mirror",
-        about: "a store as the mirror of a real etcd",
+        about: "a store as the mirror of a real etcd, in Node and in pages; and the stand-in for etcd beside it",
         needs: build::NEEDS_AND_ETCD,
         needs_build: true,
         when_asked: false,
@@ -261,8 +261,10 @@ fn reference(project: &Project) -> Result<Outcome> {
 /// Random writers go on for so long, on so many keys.
 fn mirror(project: &Project, seconds: u32, keys: u32) -> Result<Outcome> {
     let tests = cmd!(project.shell, "npm test -w pkg -- test/etcd");
-    let tests = tests.env("ETCD_SECONDS", seconds.to_string()).env("ETCD_KEYS", keys.to_string());
-    tests.run()?;
+    let pages = cmd!(project.shell, "node_modules/.bin/vitest run --root tests/browser etcd");
+    for tests in [tests, pages] {
+        tests.env("ETCD_SECONDS", seconds.to_string()).env("ETCD_KEYS", keys.to_string()).run()?;
+    }
     Ok(Outcome::Passed)
 }
 
