@@ -55,7 +55,11 @@ const acts = {
   write(count) {
     isWriting = true
     const writeOn = async (key) => {
-      while (isWriting) await put(key).catch(() => {})
+      while (isWriting) {
+        await put(key).catch(() => {})
+        // In OPFS all of that may be done in one turn, and nothing else would ever be heard.
+        await new Promise((resolve) => setTimeout(resolve))
+      }
     }
     writers = Array.from({ length: count }, (_, i) => writeOn(`${name}/${i}`))
   },

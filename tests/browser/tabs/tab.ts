@@ -37,7 +37,7 @@ export class Tab {
     this.session = session
   }
 
-  /** A page of which the store is not open yet. */
+  /** The store is not open yet. `url` is of tab.html. */
   static async at(url: string, page: Page, name: string, home: Home, acknowledged: Acknowledged): Promise<Tab> {
     const tab = new Tab(name, page, await page.context().newCDPSession(page))
     // By the session, for the driver loses sight of a page that comes back from the back/forward cache.
@@ -47,7 +47,7 @@ export class Tab {
     })
     await tab.session.send('Runtime.enable')
     page.on('pageerror', (error) => tab.trouble.push(String(error)))
-    await page.goto(`${url}tabs/tab.html?in=${home}`)
+    await page.goto(`${url}?in=${home}`)
     return tab
   }
 

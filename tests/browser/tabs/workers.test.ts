@@ -10,7 +10,7 @@ test.for<Home>(['worker', 'shared'])('a page and a %s worker have one store', as
     ['a', home],
     ['b', 'page'],
   ] as const) {
-    const tab = await Tab.at(server.url, await open(), name, at, acknowledged)
+    const tab = await Tab.at(`${server.url}pages/tab.html`, await open(), name, at, acknowledged)
     await tab.open('workers', 'indexeddb')
     tabs.push(tab)
   }
@@ -29,27 +29,43 @@ test.for<Home>(['worker', 'shared'])('a page and a %s worker have one store', as
 test('broadcast channels of two pages pass the suite of transports', async ({ open }) => {
   const [page, other] = [await open(), await open()]
   // The other end is in another page, and does there what it is told.
-  await other.evaluate(async () => {
-    const { broadcast } = await import('/revkv/tabs/index.js' as string)
+  await other.evaluate(() => {
     const ends = new Map<number, { send(message: Uint8Array, to?: string): void; close(): void }>()
     const told = new BroadcastChannel('ends')
     told.onmessage = ({ data: { end, join, send, to, close } }) => {
       if (join) {
         const receive = (message: Uint8Array) => told.postMessage({ end, received: message })
-        ends.set(end, broadcast().join(join[0], join[1], receive))
+        ends.set(end, tabs.broadcast().join(join[0], join[1], receive))
+        told.postMessage({ end, joined: true })
       } else if (send) ends.get(end)?.send(send, to)
       else if (close) ends.get(end)?.close()
     }
   })
   const { failures, count } = await page.evaluate(async () => {
-    const { broadcast } = await import('/revkv/tabs/index.js' as string)
     const told = new BroadcastChannel('ends')
     let ends = 0
+    /** Whoever is in the other page has joined. */
+    let joined: Promise<unknown> = Promise.resolve()
+    const near = {
+      name: 'near',
+      join(database: string, id: string, receive: (message: Uint8Array) => void) {
+        const channel = tabs.broadcast().join(database, id, receive)
+        const send = (message: Uint8Array, to?: string) => {
+          const copy = message.slice()
+          joined = joined.then(() => channel.send(copy, to))
+        }
+        return { send, close: () => channel.close() }
+      },
+    }
     const far = {
       name: 'far',
       join(database: string, id: string, receive: (message: Uint8Array) => void) {
         const end = ++ends
         told.addEventListener('message', ({ data }) => data.end === end && data.received && receive(data.received))
+        const here = new Promise((resolve) => {
+          told.addEventListener('message', ({ data }) => data.end === end && data.joined && resolve(undefined))
+        })
+        joined = joined.then(() => here)
         told.postMessage({ end, join: [database, id] })
         return {
           send: (message: Uint8Array, to?: string) => told.postMessage({ end, send: message, to }),
@@ -59,7 +75,7 @@ test('broadcast channels of two pages pass the suite of transports', async ({ op
     }
     const tests: [string, () => Promise<void>][] = []
     const test = (name: string, run: () => Promise<void>) => tests.push([name, run])
-    conformance.transportConformance({ name: 'broadcast', test, create: () => [broadcast(), far], waitMs: 5000 })
+    conformance.transportConformance({ name: 'broadcast', test, create: () => [near, far], waitMs: 5000 })
     const failures: string[] = []
     for (const [name, run] of tests) await run().catch((error) => failures.push(`${name}: ${error}`))
     return { failures, count: tests.length }
