@@ -19,6 +19,7 @@ const entries = {
   'index.edge': 'entry/edge',
   inline: 'entry/inline',
   slim: 'entry/slim',
+  'etcd/index': 'etcd/index',
   'tabs/index': 'tabs/index',
   tuple: 'tuple',
   metrics: 'metrics',
@@ -26,6 +27,10 @@ const entries = {
   'salvage.node': 'entry/salvage-node',
   'salvage.workerd': 'entry/salvage-workerd',
   'salvage.edge': 'entry/salvage-edge',
+  testing: 'entry/testing-browser',
+  'testing.node': 'entry/testing-node',
+  'testing.workerd': 'entry/testing-workerd',
+  'testing.edge': 'entry/testing-edge',
   ...Object.fromEntries(storages.map((storage) => [`storage/${storage}`, `storage/${storage}`])),
   'conformance/index': 'conformance/index',
 }

@@ -271,8 +271,8 @@ export class Persist {
         break
       } catch (e) {
         const again = storageError(e)
-        // Whether the batch was taken before another wrote, nobody can tell.
-        if (again.code === 'NOT_LEADER') for (const waiter of group) waiter.reject(error)
+        // Whether the batch was taken the first time, before another wrote or there was no more room, nobody can tell.
+        if (again.code !== 'STORAGE_LOST') for (const waiter of group) waiter.reject(error)
         if (this.#failure || again.code !== 'STORAGE_LOST' || isSilence(again)) throw again
         if (tries === healDelaysMs.length - 1) throw error
       }

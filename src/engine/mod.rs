@@ -5,6 +5,7 @@
 //! record by record, by the lessor, the watchers and the journal, in that order.
 
 mod leased;
+mod mirrored;
 mod replicated;
 mod stored;
 mod tabs;
@@ -168,6 +169,11 @@ pub struct Engine {
     durable: u64,
     /// It led, and what was not stored then may not be what the next leader has.
     is_doubtful: bool,
+    /// The epoch of the batch that was taken last, and of the one that was confirmed: no other writer has that one.
+    taken_epoch: u64,
+    claimed_epoch: u64,
+    /// The epoch in which it led last.
+    led: u64,
     /// The compact revision of the batch that was taken last, and of the one that was confirmed.
     taken_compacted: u64,
     durable_compacted: u64,
@@ -201,6 +207,9 @@ impl Engine {
             journal: None,
             durable: 0,
             is_doubtful: false,
+            taken_epoch: 0,
+            claimed_epoch: 0,
+            led: 0,
             taken_compacted: 0,
             durable_compacted: 0,
             noted: 0,

@@ -118,6 +118,16 @@ impl Engine {
     /// not what the source has; `REVISION_NOT_FOUND` if they change a key that is not here; `CORRUPT` and
     /// `UNSUPPORTED_FORMAT`; `QUOTA_EXCEEDED`. Nothing has changed then.
     pub fn apply_changes(&mut self, bytes: &[u8]) -> Result<Applied, Error> {
+        self.take_changes(bytes, self.options.limits.bytes_max)
+    }
+
+    /// The same for a tab that follows. It holds what its leader holds, which alone judges how much that may be: a follower
+    /// may have removed less of what is compacted, or have been given a smaller bound.
+    pub(super) fn follow_changes(&mut self, bytes: &[u8]) -> Result<Applied, Error> {
+        self.take_changes(bytes, 0)
+    }
+
+    fn take_changes(&mut self, bytes: &[u8], bytes_max: usize) -> Result<Applied, Error> {
         let changes = OpenedChanges::open(bytes)?;
         let ChangeSetHeader { incarnation, from, to, .. } = changes.header;
         let current = self.store.current();
@@ -134,7 +144,7 @@ impl Engine {
         }
         self.compare(&changes)?;
         if to >= current {
-            self.store.replicate(&mut changes.records(current), to)?;
+            self.store.replicate(&mut changes.records(current), to, bytes_max)?;
             self.is_doubtful = false;
             if adopts {
                 self.renew(incarnation);
@@ -179,6 +189,11 @@ impl Engine {
         self.requests.note(client, number, revision, &kept);
         self.note(&Note::Applied { client, number, revision, response: &kept });
         Ok(Once::Now(response))
+    }
+
+    /// Whether this request of a client is known to have been applied.
+    pub fn is_applied(&self, client: u64, number: u64) -> bool {
+        matches!(self.requests.known(client, number), Known::Applied { .. })
     }
 
     /// The newest request of a client that was applied; 0: none is known.

@@ -64,7 +64,7 @@ impl Engine {
     /// batch. Call it until it gives nothing.
     pub fn take_ready(&mut self) -> Option<Ready> {
         self.taken_compacted = self.store.compacted();
-        self.taken_noted = self.noted;
+        (self.taken_noted, self.taken_epoch) = (self.noted, self.epoch());
         let Self { store, lessor, requests, journal, .. } = self;
         journal.as_mut()?.take_ready(store, notes(store, lessor, requests))
     }
@@ -130,7 +130,7 @@ impl Engine {
     pub fn heal(&mut self, found: Self) -> Result<(), Error> {
         let Some((journal, found)) = self.journal.as_ref().zip(found.journal) else { return Ok(()) };
         let found = found.stored();
-        if !journal.has_written(&found) {
+        if !journal.has_written(&found, self.claimed_epoch) {
             return Err(Error::NotLeader);
         }
         self.journal = Some(journal.anew(&found, None));
@@ -147,7 +147,7 @@ impl Engine {
     pub fn rewind(&mut self, found: Self) -> Result<(), Error> {
         let (Some(journal), Some(theirs)) = (&self.journal, &found.journal) else { return Ok(()) };
         let stored = theirs.stored();
-        if !journal.has_written(&stored) {
+        if !journal.has_written(&stored, self.claimed_epoch) {
             return Err(Error::NotLeader);
         }
         let life = self.incarnation();
@@ -195,12 +195,14 @@ impl Engine {
     pub fn persisted(&mut self, through: u64) {
         self.durable = self.durable.max(through);
         self.durable_compacted = self.taken_compacted;
-        self.durable_noted = self.taken_noted;
+        (self.durable_noted, self.claimed_epoch) = (self.taken_noted, self.taken_epoch);
+        self.journal.iter_mut().for_each(Journal::confirm);
         self.given = 0;
     }
 
     pub(super) fn set_durable(&mut self, revision: u64, compacted: u64) {
         (self.durable, self.durable_compacted) = (revision, compacted);
+        self.durable_noted = self.noted;
     }
 }
 

@@ -91,12 +91,13 @@ impl Engine {
     }
 
     /// Begins to lead, in a tab that followed until now: with what the storage holds, which `found` has recovered. It was
-    /// started, and has taken nothing. Watches and snapshots go on as over a snapshot that was received.
+    /// started, and has taken nothing but its claim. Watches and snapshots go on as over a snapshot that was received.
     pub fn lead(&mut self, found: Self) {
         let incarnation = found.incarnation();
         let (durable, compacted) = (found.durable, found.durable_compacted);
         self.replace(found.store, found.lessor, incarnation);
         (self.options, self.journal, self.requests) = (found.options, found.journal, found.requests);
+        self.claimed_epoch = found.claimed_epoch;
         self.set_durable(durable, compacted);
     }
 
@@ -104,11 +105,9 @@ impl Engine {
     /// durable, until the next leader has told the same or something else.
     pub fn resign(&mut self) {
         self.is_doubtful |= self.journal.is_some();
+        self.led = self.led.max(self.claimed_epoch);
         self.options.incarnation = self.incarnation();
         self.options.blob_bytes_max = 0;
-        // A replica holds what its source holds.
-        self.options.limits.bytes_max = 0;
-        self.store.unbound();
         self.journal = None;
         self.requests = Requests::default();
         self.transfers.clear();
@@ -116,7 +115,7 @@ impl Engine {
     }
 
     /// Puts another content in the place of this one.
-    fn replace(&mut self, mut store: Store, lessor: Lessor, incarnation: [u8; 16]) {
+    pub(super) fn replace(&mut self, mut store: Store, lessor: Lessor, incarnation: [u8; 16]) {
         let kept = match () {
             () if incarnation == self.incarnation() => {
                 let common = self.store.common(&store);

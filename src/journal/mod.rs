@@ -86,9 +86,16 @@ pub(crate) struct Journal {
     /// The first batch is written even if it holds nothing: it claims the storage for this epoch, and no other writer can
     /// have put a blob under its id.
     claimed: bool,
+    /// Batches that were taken and not confirmed, since one was last: the epoch of each, and the sum with it. Epochs that no
+    /// batch was confirmed in may be another writer's.
+    unconfirmed: Vec<(u64, u64)>,
     /// For so many batches nothing is joined: there was no room for more than what is new.
     spared: usize,
 }
+
+/// So many batches are known again that were not confirmed: a host tries a few times. What is not known again counts as
+/// another's.
+const UNCONFIRMED_MAX: usize = 16;
 
 /// Batches after which a join is tried again; by then there may be room.
 const SPARED_BATCHES: usize = 64;
@@ -110,6 +117,7 @@ impl Journal {
             anew: false,
             former: Vec::new(),
             claimed: false,
+            unconfirmed: Vec::new(),
             spared: 0,
         }
     }
@@ -127,7 +135,9 @@ impl Journal {
         let start = Recovered {
             incarnation: incarnation.or(Some(self.incarnation)),
             epoch: self.epoch.max(found.epoch),
-            sequence: self.sequence.max(found.sequence),
+            // Not behind what was taken last and is not found: it may arrive yet. Then one of the two is refused, since both
+            // have the same numbers; else what is written anew would lie beside it.
+            sequence: found.sequence,
             ..Recovered::default()
         };
         // Another life may begin before the last one was written: what that one was to replace is still there.
@@ -136,14 +146,23 @@ impl Journal {
             replaced: [kept, &replaced].concat(),
             anew: true,
             former: [&self.former[..], &[self.incarnation]].concat(),
+            unconfirmed: self.unconfirmed.clone(),
             ..Self::new(start, self.incarnation, self.blob_bytes_max)
         }
     }
 
-    /// Whether what was found stored is of this life of the store, and of no later writer.
-    pub fn has_written(&self, found: &Recovered) -> bool {
+    /// Whether what was found stored is of this life of the store, and of no later writer. `claimed` is the newest epoch that
+    /// a batch was confirmed in.
+    pub fn has_written(&self, found: &Recovered, claimed: u64) -> bool {
         let is_own = |incarnation| incarnation == self.incarnation || self.former.contains(&incarnation);
-        found.incarnation.is_none_or(is_own) && found.epoch <= self.epoch
+        let sum = found.records.sum().wrapping_add(found.notes.sum());
+        let is_of_epoch = found.epoch <= claimed || self.unconfirmed.contains(&(found.epoch, sum));
+        found.incarnation.is_none_or(is_own) && is_of_epoch
+    }
+
+    /// The batch that was taken last is written.
+    pub fn confirm(&mut self) {
+        self.unconfirmed.clear();
     }
 
     /// What is stored once everything taken is written. It has a name if there is anything.
@@ -195,6 +214,10 @@ impl Journal {
         self.spared = self.spared.saturating_sub(1);
         batch.delete.append(&mut self.replaced);
         let put = self.seal(batch.pieces);
+        if self.unconfirmed.len() == UNCONFIRMED_MAX {
+            self.unconfirmed.remove(0);
+        }
+        self.unconfirmed.push((self.epoch, self.sum));
         let delete = batch.delete.into_iter().map(blob_id).collect();
         Some(Ready { through: store.current(), epoch: self.epoch, put, delete })
     }

@@ -8,9 +8,15 @@ use crate::error::Error;
 
 impl Store {
     /// Adds the transactions of another store, ascending and above the current revision, up to `to`; all of them, or on an
-    /// error none. A record has to follow from what is here as it did there: a key's numbers go on.
-    pub fn replicate(&mut self, records: &mut dyn Iterator<Item = Record<'_>>, to: u64) -> Result<(), Error> {
-        let replicated = self.replicate_all(records);
+    /// error none. A record has to follow from what is here as it did there: a key's numbers go on. More than `bytes_max` in
+    /// all is refused; 0 is no bound.
+    pub fn replicate(
+        &mut self,
+        records: &mut dyn Iterator<Item = Record<'_>>,
+        to: u64,
+        bytes_max: usize,
+    ) -> Result<(), Error> {
+        let replicated = self.replicate_all(records, bytes_max);
         match &replicated {
             Ok(()) => self.skip_to(to),
             Err(_) => self.take_back(),
@@ -18,13 +24,13 @@ impl Store {
         replicated
     }
 
-    fn replicate_all(&mut self, records: &mut dyn Iterator<Item = Record<'_>>) -> Result<(), Error> {
+    fn replicate_all(&mut self, records: &mut dyn Iterator<Item = Record<'_>>, bytes_max: usize) -> Result<(), Error> {
         let mut has_put = false;
         for record in records {
             has_put |= !record.is_tombstone();
             self.replicate_one(&record)?;
         }
-        let (bytes, bytes_max) = (self.bytes(), self.limits.bytes_max);
+        let bytes = self.bytes();
         if bytes_max > 0 && bytes > bytes_max && has_put {
             return Err(Error::QuotaExceeded { bytes, bytes_max });
         }

@@ -11,7 +11,7 @@ const CLIENTS_MAX: usize = 64;
 
 /// A response of so many bytes is kept with its request: it is what they have that give no values back, of a put 13. Larger
 /// ones would make the notes of all requests that are remembered, 4,096, more than a medium should be given at a time.
-pub(crate) const RESPONSE_BYTES_MAX: usize = 128;
+pub(crate) const KEPT_BYTES_MAX: usize = 128;
 
 /// What is known of a request. A client's numbers are dense, and taken in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,7 @@ struct Applied {
 /// A response as it is kept with its request: nothing, where it is too long.
 pub(crate) fn kept<R: Encode>(response: &R) -> Vec<u8> {
     let mut packed = Vec::new();
-    if codec::encode_within(response, RESPONSE_BYTES_MAX, &mut packed) { packed } else { Vec::new() }
+    if codec::encode_within(response, KEPT_BYTES_MAX, &mut packed) { packed } else { Vec::new() }
 }
 
 impl Requests {
@@ -60,7 +60,7 @@ impl Requests {
         let mut known = known.unwrap_or(Client { id: client, applied: Vec::new() });
         // What was not written by an engine may say anything.
         if known.applied.last().is_none_or(|last| last.number < number) && number <= REVISION_MAX {
-            let response = if response.len() <= RESPONSE_BYTES_MAX { response.into() } else { Box::default() };
+            let response = if response.len() <= KEPT_BYTES_MAX { response.into() } else { Box::default() };
             known.applied.push(Applied { number, revision, response });
         }
         if known.applied.len() > REQUESTS_MAX {
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn only_short_responses_are_kept() {
         let mut requests = Requests::default();
-        let response = [7; RESPONSE_BYTES_MAX + 1];
+        let response = [7; KEPT_BYTES_MAX + 1];
         for (number, length, expected) in [(1, 0, 0), (2, 128, 128), (3, 129, 0)] {
             requests.note(7, number, 2, &response[..length]);
             let known = Known::Applied { revision: 2, response: &response[..expected] };

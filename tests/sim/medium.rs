@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use revkv::{Ready, Stats};
 
-use crate::truth::Truth;
+use super::truth::Truth;
 
 /// What a batch says, and the store that said it.
 #[derive(Debug)]

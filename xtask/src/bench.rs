@@ -49,6 +49,8 @@ enum Place {
     Node,
     /// The package in several tabs of a headless Chromium
     Tabs,
+    /// A mirror beside the gateway of a real etcd, in Node
+    Etcd,
 }
 
 /// Runs the benchmarks; they print tables, and a whole run is kept in benches/results/latest.json.
@@ -60,6 +62,7 @@ pub fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     match args.place {
         Some(Place::Native) => native(project, &args.only),
         Some(Place::Tabs) => in_tabs(project),
+        Some(Place::Etcd) => beside_etcd(project),
         place => beside_peers(project, args, place),
     }
 }
@@ -79,6 +82,12 @@ fn in_tabs(project: &Project) -> Result<ExitCode> {
     ensure_all(project, build::NEEDS_OF_BENCH)?;
     build::build(project)?;
     project.become_script("benches/web/tabs/main.ts", Vec::new())
+}
+
+fn beside_etcd(project: &Project) -> Result<ExitCode> {
+    ensure_all(project, build::NEEDS_AND_ETCD)?;
+    build::build(project)?;
+    project.become_script("benches/etcd/main.ts", vec!["--out".into(), "benches/results/etcd.json".into()])
 }
 
 fn beside_peers(project: &Project, args: &Args, place: Option<Place>) -> Result<ExitCode> {

@@ -106,6 +106,22 @@ pub const STEPS: &[Step] = &[
         run: package_tests,
     },
     Step {
+        name: "mirror",
+        about: "a store as the mirror of a real etcd",
+        needs: build::NEEDS_AND_ETCD,
+        needs_build: true,
+        when_asked: false,
+        run: |project| mirror(project, 6, 500),
+    },
+    Step {
+        name: "etcd",
+        about: "the same, with more keys and for longer",
+        needs: build::NEEDS_AND_ETCD,
+        needs_build: true,
+        when_asked: true,
+        run: |project| mirror(project, 60, 10_000),
+    },
+    Step {
         name: "browser",
         about: "the pages end to end, in a headless browser",
         needs: build::NEEDS_AND_BROWSER,
@@ -171,7 +187,7 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "soak",
-        about: "processes that are killed in the middle of writing, often",
+        about: "processes that are killed in the middle of writing, often; tabs that are simulated for days",
         needs: build::NEEDS_AND_BROWSER,
         needs_build: true,
         when_asked: true,
@@ -191,6 +207,9 @@ pub const STEPS: &[Step] = &[
 const NODE_KILLS: &str = "120";
 const WORKERD_KILLS: &str = "40";
 const CHROMIUM_KILLS: &str = "40";
+/// Tabs are simulated for so long, with so many seeds.
+const TABS_MINUTES: &str = "1440";
+const TABS_SEEDS: &str = "10";
 
 fn fmt(project: &Project) -> Result<Outcome> {
     cmd!(project.shell, "cargo fmt --all --check").run()?;
@@ -247,6 +266,14 @@ fn reference(project: &Project) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
+/// Random writers go on for so long, on so many keys.
+fn mirror(project: &Project, seconds: u32, keys: u32) -> Result<Outcome> {
+    let tests = cmd!(project.shell, "npm test -w pkg -- test/etcd");
+    let tests = tests.env("ETCD_SECONDS", seconds.to_string()).env("ETCD_KEYS", keys.to_string());
+    tests.run()?;
+    Ok(Outcome::Passed)
+}
+
 fn package_tests(project: &Project) -> Result<Outcome> {
     cmd!(project.shell, "npm test -w pkg").run()?;
     Ok(Outcome::Passed)
@@ -284,8 +311,12 @@ fn package_sizes(project: &Project) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// The tests of killed processes that the steps `package` and `browser` have, too, with more kills. Each prints its seed.
+/// The tests of killed processes that the steps `package` and `browser` have, too, with more kills, and the simulation of tabs
+/// that the step `rust` has, for longer. Each prints its seed.
 fn soak(project: &Project) -> Result<Outcome> {
+    let tabs =
+        cmd!(project.shell, "cargo test -p revkv --test replication -- --nocapture tabs_that_share_a_store_agree");
+    tabs.env("REVKV_TABS_MINUTES", TABS_MINUTES).env("REVKV_TABS_SEEDS", TABS_SEEDS).run()?;
     let vitest = |kills: &str, rest: &[&str]| {
         let run = cmd!(project.shell, "node_modules/.bin/vitest run {rest...} -t killed");
         run.env("REVKV_KILLS", kills).run()

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Came, Outgoing, PROGRESS_MS, RETRY_MS};
+use super::{Came, Outgoing, PROGRESS_MS, RETRY_MS, is_over};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::replica::{Body, Message, REQUESTS_MAX};
@@ -113,7 +113,9 @@ impl Follower {
     /// Takes a message.
     pub fn handle(&mut self, engine: &mut Engine, bytes: &[u8], now_ms: u64) -> Vec<Outgoing> {
         let is_own = |message: &Message<'_>| message.to == 0 || message.to == self.id;
-        let Some(message) = Message::read(bytes).filter(is_own).filter(|message| message.epoch >= self.epoch) else {
+        // A leader before this tab led may not know yet that it is none, and has less than is here.
+        let is_new = |message: &Message<'_>| message.epoch >= self.epoch && message.epoch > engine.led;
+        let Some(message) = Message::read(bytes).filter(is_own).filter(is_new) else {
             self.dropped += 1;
             return Vec::new();
         };
@@ -138,6 +140,10 @@ impl Follower {
                 if let Some(pending) = pending {
                     pending.answer = Some((revision, Came::of(outcome)));
                 }
+                if revision > engine.known_revision() {
+                    // What it speaks of was lost, or is not sent: a leader may have forgotten this tab.
+                    outgoing.extend(self.ask(engine, now_ms));
+                }
             }
             _ => {}
         }
@@ -147,12 +153,12 @@ impl Follower {
 
     /// Time has passed: asks again for what has not come.
     pub fn tick(&mut self, engine: &Engine, now_ms: u64) -> Vec<Outgoing> {
-        let is_quiet = self.in_sync && now_ms.saturating_sub(self.heard_ms) < 2 * PROGRESS_MS;
+        let is_quiet = self.in_sync && !is_over(self.heard_ms, 2 * PROGRESS_MS, now_ms);
         let mut outgoing = Vec::new();
-        if !is_quiet && now_ms.saturating_sub(self.asked_ms) >= RETRY_MS {
+        if !is_quiet && is_over(self.asked_ms, RETRY_MS, now_ms) {
             outgoing.extend(self.ask(engine, now_ms));
         }
-        if now_ms.saturating_sub(self.requested_ms) >= RETRY_MS {
+        if is_over(self.requested_ms, RETRY_MS, now_ms) {
             outgoing.append(&mut self.requests(engine, 0));
             self.requested_ms = now_ms;
         }
@@ -191,14 +197,15 @@ impl Follower {
     }
 
     fn message(&self, engine: &Engine, to: u64, body: Body<'_>) -> Outgoing {
-        Outgoing { to, bytes: Message::new(engine.incarnation(), self.epoch, self.id, to, body).pack() }
+        let epoch = self.epoch.max(engine.led);
+        Outgoing { to, bytes: Message::new(engine.incarnation(), epoch, self.id, to, body).pack() }
     }
 
     fn changes(&mut self, engine: &mut Engine, bytes: &[u8], now_ms: u64) -> Option<Outgoing> {
         if self.anew || self.transfer.is_some() {
             return None;
         }
-        match engine.apply_changes(bytes) {
+        match engine.follow_changes(bytes) {
             // A portion that came twice is not asked for again.
             Ok(applied) if applied.applied == 0 && applied.duplicates > 0 => None,
             Ok(applied) => {

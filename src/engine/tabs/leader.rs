@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
-use super::{Came, FOLLOWERS_MAX, GONE_MS, Outgoing, PROGRESS_MS};
+use super::{Came, FOLLOWERS_MAX, GONE_MS, Outgoing, PROGRESS_MS, is_over};
 use crate::codec;
 use crate::engine::{Engine, Once, Request, TransferId};
 use crate::error::Error;
-use crate::mvcc::REVISION_MAX;
+use crate::mvcc::{REVISION_MAX, sorted};
 use crate::replica::{Body, ChangeSet, Message, REQUESTS_MAX};
 
 /// The tab that leads.
@@ -14,6 +14,8 @@ use crate::replica::{Body, ChangeSet, Message, REQUESTS_MAX};
 pub struct Leader {
     id: u64,
     followers: Vec<Followed>,
+    /// Of followers that are gone, the newest request that was refused: what they sent may still be on its way.
+    refused: VecDeque<(u64, u64)>,
     told_ms: u64,
     /// The hash that was told last, and what it is of.
     hash: (u64, u64, u32),
@@ -50,6 +52,18 @@ struct Given {
     chunk: Vec<u8>,
 }
 
+impl Given {
+    /// Makes this chunk, if it is the next one and there is one.
+    fn go_on(&mut self, index: u32, engine: &mut Engine) -> Result<(), Error> {
+        if index == self.index + 1
+            && let Some(chunk) = engine.transfer_chunk(self.id)?
+        {
+            (self.index, self.chunk) = (index, chunk);
+        }
+        Ok(())
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Answered {
     number: u64,
@@ -70,7 +84,8 @@ impl Leader {
     /// This tab leads from now on, with an engine that was recovered from the storage and has claimed it. Gives what to
     /// tell the others.
     pub fn new(id: u64, engine: &Engine) -> (Self, Vec<Outgoing>) {
-        let leader = Self { id, followers: Vec::new(), told_ms: 0, hash: (0, 0, 0), dropped: 0 };
+        let leader =
+            Self { id, followers: Vec::new(), refused: VecDeque::new(), told_ms: 0, hash: (0, 0, 0), dropped: 0 };
         let lead = leader.message(engine, 0, Body::Lead);
         (leader, vec![lead])
     }
@@ -95,11 +110,11 @@ impl Leader {
             self.dropped += 1;
             return Ok(Vec::new());
         };
-        if message.epoch > engine.epoch() {
+        if message.epoch > engine.claimed_epoch {
             return Err(Error::NotLeader);
         }
         let asks = matches!(message.body, Body::Follow { .. } | Body::Next { .. } | Body::Request { .. });
-        if asks && message.epoch < engine.epoch() {
+        if asks && message.epoch < engine.claimed_epoch {
             // Whatever it asked of a leader before, it will ask of this one.
             return Ok(vec![self.message(engine, message.from, Body::Lead)]);
         }
@@ -138,11 +153,14 @@ impl Leader {
         outgoing
     }
 
-    /// What was applied and could not be stored was taken back, by [`Engine::rewind`]: whoever asked for it is told.
+    /// What was applied and could not be stored was taken back, by [`Engine::rewind`], just now: whoever asked for it is told,
+    /// and whoever was refused because of it.
     pub fn taken_back(&mut self, engine: &Engine) {
         let (kept, text) = (engine.durable_revision(), "the storage is full, and the request was taken back");
         for followed in &mut self.followers {
-            for answer in followed.answers.iter_mut().filter(|answer| !answer.is_sent && !answer.is_stored(engine)) {
+            let client = followed.id;
+            let is_gone = |answer: &Answered| !answer.is_sent && !engine.is_applied(client, answer.number);
+            for answer in followed.answers.iter_mut().filter(|answer| is_gone(answer)) {
                 let outcome = Came::Refused("QUOTA_EXCEEDED".to_owned(), text.to_owned());
                 (answer.revision, answer.noted, answer.outcome) = (kept, 0, outcome);
                 followed.refused = followed.refused.max(answer.number);
@@ -152,14 +170,8 @@ impl Leader {
 
     /// Time has passed: says now and then that there is nothing new, and forgets who is gone.
     pub fn tick(&mut self, engine: &mut Engine, now_ms: u64) -> Vec<Outgoing> {
-        let is_gone = |followed: &Followed| now_ms.saturating_sub(followed.heard_ms) > GONE_MS;
-        for followed in self.followers.iter().filter(|followed| is_gone(followed)) {
-            if let Some(given) = &followed.transfer {
-                engine.end_transfer(given.id);
-            }
-        }
-        self.followers.retain(|followed| !is_gone(followed));
-        if now_ms.saturating_sub(self.told_ms) < PROGRESS_MS {
+        self.forget_gone(engine, now_ms);
+        if !is_over(self.told_ms, PROGRESS_MS, now_ms) {
             return Vec::new();
         }
         self.told_ms = now_ms;
@@ -173,8 +185,27 @@ impl Leader {
         vec![self.message(engine, 0, Body::Progress { revision, compact_revision, hash })]
     }
 
+    fn forget_gone(&mut self, engine: &mut Engine, now_ms: u64) {
+        // A clock that was set back makes nobody gone.
+        self.followers.iter_mut().for_each(|followed| followed.heard_ms = followed.heard_ms.min(now_ms));
+        let is_gone = |followed: &mut Followed| is_over(followed.heard_ms, GONE_MS, now_ms);
+        for followed in self.followers.extract_if(.., is_gone) {
+            if let Some(given) = &followed.transfer {
+                engine.end_transfer(given.id);
+            }
+            if followed.refused > 0 {
+                self.refused.push_back((followed.id, followed.refused));
+            }
+        }
+        while self.refused.len() > FOLLOWERS_MAX {
+            self.refused.pop_front();
+        }
+    }
+
     fn message(&self, engine: &Engine, to: u64, body: Body<'_>) -> Outgoing {
-        Outgoing { to, bytes: Message::new(engine.incarnation(), engine.epoch(), self.id, to, body).pack() }
+        // A leader that writes anew has an epoch that another tab may claim yet.
+        let epoch = engine.claimed_epoch;
+        Outgoing { to, bytes: Message::new(engine.incarnation(), epoch, self.id, to, body).pack() }
     }
 
     /// None if there are too many already.
@@ -184,7 +215,8 @@ impl Leader {
             if self.followers.len() >= FOLLOWERS_MAX {
                 return None;
             }
-            self.followers.push(Followed { id, ..Followed::default() });
+            let refused = self.refused.iter().rev().find(|(gone, _)| *gone == id).map_or(0, |(_, number)| *number);
+            self.followers.push(Followed { id, refused, ..Followed::default() });
         }
         let place = known.unwrap_or(self.followers.len() - 1);
         self.followers[place].heard_ms = now_ms;
@@ -231,8 +263,8 @@ impl Leader {
             let is_same = followed.revision == durable && followed.noted >= engine.durable_noted;
             followed.waits && followed.revision <= durable && !is_same
         };
-        let mut behind: Vec<&mut Followed> = followers.iter_mut().filter(is_behind).collect();
-        behind.sort_by_key(|followed| followed.revision);
+        let behind: Vec<&mut Followed> = followers.iter_mut().filter(is_behind).collect();
+        let mut behind = sorted(behind, &|a, b| a.revision.cmp(&b.revision));
         let mut outgoing = Vec::new();
         for same in behind.chunk_by_mut(|a, b| a.revision == b.revision) {
             let Ok(changes) = engine.changes(same[0].revision, durable, 0) else { continue };
@@ -276,16 +308,19 @@ impl Leader {
         engine: &mut Engine,
         (transfer, index, revision): (u32, u32, u64),
     ) -> Option<Outgoing> {
-        let mut followed = self.followers[place].clone();
+        let mut followed = std::mem::take(&mut self.followers[place]);
         let outgoing = match &mut followed.transfer {
-            Some(given) if given.id.0 == transfer => {
-                if index == given.index + 1 {
-                    given.chunk = engine.transfer_chunk(given.id).ok()??;
-                    given.index = index;
+            Some(given) if given.id.0 == transfer => match given.go_on(index, engine) {
+                Ok(()) => {
+                    let given = followed.transfer.as_ref().filter(|given| given.index == index);
+                    given.map(|given| self.chunk(followed.id, engine, given))
                 }
-                let given = followed.transfer.as_ref().filter(|given| given.index == index);
-                given.map(|given| self.chunk(followed.id, engine, given))
-            }
+                // What it was of is not there any more.
+                Err(_) => {
+                    (followed.revision, followed.transfer) = (revision, None);
+                    self.begin_transfer(&mut followed, engine)
+                }
+            },
             Some(given) if given.id.0 > transfer && given.index > 0 => None,
             _ => {
                 followed.revision = revision;

@@ -29,6 +29,11 @@ const GONE_MS: u64 = 30_000;
 /// More are not followed; each costs a chunk of memory, and what it says may be forged.
 const FOLLOWERS_MAX: usize = 256;
 
+/// Whether so long a time is over. Where the clock was set back, nobody knows, and it is taken to be.
+fn is_over(since_ms: u64, time_ms: u64, now_ms: u64) -> bool {
+    now_ms.checked_sub(since_ms).is_none_or(|passed_ms| passed_ms >= time_ms)
+}
+
 /// What came of a request, by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Encode)]
 pub enum Came {

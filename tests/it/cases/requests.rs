@@ -1,9 +1,8 @@
 //! Requests of other tabs, each applied at most once, whoever leads.
 
-use revkv::{
-    Came, Engine, EngineOptions, Follower, Leader, LeaseId, Once, Outgoing, Put, PutResponse, Request, Response,
-};
+use revkv::{Came, LeaseId, Once, Put, PutResponse, Request, Response};
 
+use super::pair::Pair;
 use super::script::{Store, code, compare_with_reopened};
 
 fn put<'a>(key: &'a str, value: &'a str) -> Request<'a> {
@@ -111,59 +110,6 @@ fn numbers_are_kept_when_notes_are_written_anew_and_end_with_the_content() {
     let backup = store.engine.backup(0, true).expect("now");
     assert_eq!(code(store.engine.restore(&backup, [9; 16])), "ok");
     assert_eq!(once(&mut store, 7, 201, put("a", "of another life")), "now 603");
-}
-
-/// A put as the package packs it: the variant, the fields, integers of fixed width.
-fn packed(key: &str, value: &str) -> Vec<u8> {
-    let bytes = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
-    [&0_u32.to_le_bytes()[..], &bytes(key), &bytes(value), &[0; 8], &[0; 3]].concat()
-}
-
-/// A leader and a follower between whom nothing is lost.
-struct Pair {
-    store: Store,
-    leader: Leader,
-    replica: Engine,
-    follower: Follower,
-    /// How many messages there were.
-    carried: usize,
-}
-
-impl Pair {
-    fn new() -> Self {
-        let mut store = Store::with_puts_of("a", 2);
-        store.flush();
-        let (leader, told) = Leader::new(1, &store.engine);
-        let mut replica = Engine::new(EngineOptions::default());
-        replica.start().expect("nothing is stored");
-        let mut pair = Self { store, leader, replica, follower: Follower::new(2, 1), carried: 0 };
-        pair.carry(told);
-        pair
-    }
-
-    /// Carries messages until there are no more.
-    fn carry(&mut self, mut outgoing: Vec<Outgoing>) {
-        while let Some(Outgoing { to, bytes }) = outgoing.pop() {
-            self.carried += 1;
-            outgoing.extend(match to {
-                1 => self.leader.handle(&mut self.store.engine, &bytes, 0).expect("it leads"),
-                _ => self.follower.handle(&mut self.replica, &bytes, 0),
-            });
-        }
-        self.replica.check();
-    }
-
-    fn submit(&mut self, key: &str, value: &str) -> u64 {
-        let (number, outgoing) = self.follower.submit(&self.replica, &packed(key, value)).expect("there is room");
-        self.carry(outgoing);
-        number
-    }
-
-    fn stored(&mut self) {
-        self.store.flush();
-        let outgoing = self.leader.advance(&self.store.engine);
-        self.carry(outgoing);
-    }
 }
 
 #[test]
