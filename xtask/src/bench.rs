@@ -47,6 +47,8 @@ enum Place {
     Web,
     /// The package in Node
     Node,
+    /// The package in several tabs of a headless Chromium
+    Tabs,
     /// A mirror beside the gateway of a real etcd, in Node
     Etcd,
 }
@@ -59,6 +61,7 @@ pub fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     }
     match args.place {
         Some(Place::Native) => native(project, &args.only),
+        Some(Place::Tabs) => in_tabs(project),
         Some(Place::Etcd) => beside_etcd(project),
         place => beside_peers(project, args, place),
     }
@@ -73,6 +76,12 @@ fn native(project: &Project, only: &[String]) -> Result<ExitCode> {
     let names = NAMES.into_iter().filter(wanted).flat_map(|name| ["--bench", name]);
     cmd!(project.shell, "cargo bench -p revkv {names...}").run()?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn in_tabs(project: &Project) -> Result<ExitCode> {
+    ensure_all(project, build::NEEDS_OF_BENCH)?;
+    build::build(project)?;
+    project.become_script("benches/web/tabs/main.ts", Vec::new())
 }
 
 fn beside_etcd(project: &Project) -> Result<ExitCode> {

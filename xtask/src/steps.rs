@@ -178,6 +178,14 @@ pub const STEPS: &[Step] = &[
         run: package_sizes,
     },
     Step {
+        name: "tabs",
+        about: "tabs that share a store, and lose whoever leads in every way, often; Firefox too",
+        needs: build::NEEDS_AND_BROWSERS,
+        needs_build: true,
+        when_asked: true,
+        run: tabs,
+    },
+    Step {
         name: "soak",
         about: "processes that are killed in the middle of writing, often; tabs that are simulated for days",
         needs: build::NEEDS_AND_BROWSER,
@@ -318,6 +326,13 @@ fn soak(project: &Project) -> Result<Outcome> {
     vitest(NODE_KILLS, &["--root", "pkg", "test/file.test.ts"])?;
     vitest(WORKERD_KILLS, &["--root", "pkg", "test/workerd"])?;
     vitest(CHROMIUM_KILLS, &["--root", "tests/browser", "kills.test.ts"])?;
+    Ok(Outcome::Passed)
+}
+
+/// The tests of tabs that the step `browser` has a part of.
+fn tabs(project: &Project) -> Result<Outcome> {
+    let run = cmd!(project.shell, "node_modules/.bin/vitest run --root tests/browser tabs");
+    run.env("REVKV_TABS", "all").run()?;
     Ok(Outcome::Passed)
 }
 
