@@ -5,7 +5,7 @@ use xshell::cmd;
 
 use crate::project::{Project, on_path};
 use crate::setup::{Piece, browser, node, rust};
-use crate::{advisories, build, sizes};
+use crate::{advisories, build, counts, sizes};
 
 /// One named check.
 pub struct Step {
@@ -178,6 +178,14 @@ pub const STEPS: &[Step] = &[
         run: package_sizes,
     },
     Step {
+        name: "counts",
+        about: "no work takes more instructions than its baseline allows",
+        needs: build::NEEDS,
+        needs_build: true,
+        when_asked: false,
+        run: instructions,
+    },
+    Step {
         name: "tabs",
         about: "tabs that share a store, and lose whoever leads in every way, often; Firefox too",
         needs: build::NEEDS_AND_BROWSERS,
@@ -310,6 +318,11 @@ fn package_sizes(project: &Project) -> Result<Outcome> {
     let sizes = sizes::measure(project)?;
     println!("{sizes}");
     sizes.check()?;
+    Ok(Outcome::Passed)
+}
+
+fn instructions(project: &Project) -> Result<Outcome> {
+    counts::check(project)?;
     Ok(Outcome::Passed)
 }
 
