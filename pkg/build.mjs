@@ -28,6 +28,7 @@ const entries = {
   'salvage.edge': 'entry/salvage-edge',
   ...Object.fromEntries(storages.map((storage) => [`storage/${storage}`, `storage/${storage}`])),
   'conformance/index': 'conformance/index',
+  'testing/index': 'testing/index',
 }
 
 /** The engine as a module is the platform's to resolve, beside the chunk that imports it. */

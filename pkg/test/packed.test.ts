@@ -82,6 +82,8 @@ test('is packed with its papers and without its sources', () => {
     'dist/tabs/index.d.ts',
     'dist/tabs/index.js',
     'dist/tabs/port.d.ts',
+    'dist/testing/index.d.ts',
+    'dist/testing/index.js',
     'dist/tuple.d.ts',
     'dist/tuple.js',
     'dist/types.d.ts',
@@ -115,5 +117,5 @@ test('its types are those of its modules, however they are resolved', async () =
     return problem.kind !== 'CJSResolvesToESM' && how !== 'node10'
   })
   expect(problems).toEqual([])
-  expect(Object.keys(checked.entrypoints)).toHaveLength(15)
+  expect(Object.keys(checked.entrypoints)).toHaveLength(16)
 })
