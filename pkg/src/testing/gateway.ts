@@ -42,8 +42,6 @@ const unary: Record<string, Unary> = {
   '/v3/kv/lease/leases': lease.leases,
   '/v3/maintenance/status': status,
   '/v3/maintenance/hashkv': hashKv,
-  // So it is called up to etcd 3.5.
-  '/v3/maintenance/hash': hashKv,
   '/v3/cluster/member/list': members,
 }
 
@@ -55,6 +53,7 @@ const cors = {
   'access-control-allow-methods': 'POST, GET, OPTIONS, PUT, DELETE',
   'access-control-allow-origin': '*',
 }
+const plainHeaders = { ...cors, 'content-type': 'text/plain; charset=utf-8' }
 const jsonHeaders = { ...cors, 'content-type': 'application/json', 'grpc-metadata-content-type': 'application/grpc' }
 
 export class Gateway {
@@ -73,7 +72,7 @@ export class Gateway {
     const { method, path } = exchange
     if (method === 'OPTIONS') return new Response(null, { headers: cors })
     if (path === '/version') return get(method, { etcdserver: version, etcdcluster: '3.5.0' })
-    if (path === '/health') return get(method, { health: 'true', reason: '' })
+    if (path === '/health') return get(method, { health: 'true', reason: '' }, plainHeaders)
     const call = Object.hasOwn(unary, path) ? unary[path] : undefined
     const isKnown = call || path === '/v3/watch' || path === '/v3/lease/keepalive'
     if (isKnown && method !== 'POST') return text(405, 'Method Not Allowed')
@@ -86,7 +85,7 @@ export class Gateway {
       return refusal(Status.of(e))
     }
     if (missing.test(path)) return refusal(new Status(12, `revkv/testing has no ${path}`))
-    return text(404, path.startsWith('/v3/') ? 'Not Found' : '404 page not found')
+    return text(404, /^\/v3(\/|$)/.test(path) ? 'Not Found' : '404 page not found')
   }
 
   close(): void {
@@ -104,21 +103,19 @@ export class Gateway {
     const lines = this.#lines(exchange)
     const settings = { store: this.#store, progressIntervalMs: this.#progressIntervalMs, header }
     const stream = new WatchStream(settings, lines)
-    return this.#streaming(exchange, lines, (request) => stream.handle(request))
+    return this.#streaming(exchange, lines, (request) => stream.read(request))
   }
 
   async #keepAlive(exchange: Exchange): Promise<Response> {
     const lines = this.#lines(exchange)
-    const response = this.#streaming(
-      exchange,
-      lines,
-      async (request) => {
-        const answer = await lease.keepAlive(this.#store, request)
+    const read = (request: Message) => {
+      const id = request.int64('ID')
+      return async () => {
+        const answer = await lease.keepAlive(this.#store, id)
         await lines.write({ result: { header: header(this.#store.revision), ...answer } })
-      },
-      true,
-    )
-    return response
+      }
+    }
+    return this.#streaming(exchange, lines, read, true)
   }
 
   #lines({ signal }: Exchange): Lines {
@@ -129,38 +126,41 @@ export class Gateway {
   }
 
   /**
-   * Hands on one request after the other. Of what cannot be read, the first is refused; later ones end the reading, and what
-   * was begun goes on. With `endsWithBody` the answer ends when the requests do.
+   * Does what one request after the other asks for. Of what cannot be read, the first is refused; later ones end the reading,
+   * and what was begun goes on. With `endsWithBody` the answer ends when the requests do.
    */
   async #streaming(
     { body }: Exchange,
     lines: Lines,
-    handle: (request: Message) => Promise<void>,
+    read: (request: Message) => () => Promise<void>,
     endsWithBody = false,
   ): Promise<Response> {
     const values = valuesOf(body)
-    let first: Message | undefined
+    let act: (() => Promise<void>) | undefined
     try {
       const { value, done } = await values.next()
-      if (!done) first = new Message(value)
+      if (!done) act = read(new Message(value))
     } catch (e) {
       lines.end()
       // etcd tells this by a code of its own, for requests that are streams.
       throw new Status(2, Status.of(e).message)
     }
-    const rest = async () => {
-      try {
-        if (first) await handle(first)
-        for await (const value of values) await handle(new Message(value))
-      } catch (e) {
-        if (!(e instanceof Status)) lines.end()
-      } finally {
-        if (endsWithBody) lines.end()
-      }
-    }
-    void rest()
+    void actOnAll(act, values, read).then(
+      () => endsWithBody && lines.end(),
+      // What cannot be read is not answered. Anything else: the reader is gone, or the store.
+      (e) => (endsWithBody || !(e instanceof Status)) && lines.end(),
+    )
     return new Response(lines.body, { headers: jsonHeaders })
   }
+}
+
+async function actOnAll(
+  first: (() => Promise<void>) | undefined,
+  values: AsyncIterable<unknown>,
+  read: (request: Message) => () => Promise<void>,
+): Promise<void> {
+  await first?.()
+  for await (const value of values) await read(new Message(value))()
 }
 
 function header(revision: number): Answer {
@@ -182,21 +182,26 @@ async function status(store: Bytes): Promise<Answer> {
 }
 
 async function hashKv(store: Bytes, request: Message): Promise<Answer> {
-  const { hash, compactRevision } = store.hash(kv.natural(request.int64('revision')))
-  return { hash: hash || undefined, compact_revision: compactRevision > 0 ? int64(compactRevision) : '-1' }
+  const { hash, compactRevision, revision } = store.hash(kv.natural(request.int64('revision')))
+  return {
+    hash: hash || undefined,
+    compact_revision: compactRevision > 0 ? int64(compactRevision) : '-1',
+    hash_revision: int64(revision),
+  }
 }
 
 async function members(): Promise<Answer> {
   const urls = { peerURLs: ['http://localhost:2380'], clientURLs: ['http://localhost:2379'] }
-  return { members: [{ ID: memberId, name: 'default', ...urls }] }
+  // Of all answers this one says no revision.
+  return { header: header(0), members: [{ ID: memberId, name: 'default', ...urls }] }
 }
 
-function get(method: string, answer: Answer): Response {
-  return method === 'GET' ? json(answer) : text(405, 'Method Not Allowed')
+function get(method: string, answer: Answer, headers?: HeadersInit): Response {
+  return method === 'GET' ? json(answer, headers) : text(405, 'Method Not Allowed')
 }
 
-function json(answer: Answer): Response {
-  return new Response(JSON.stringify(answer), { headers: jsonHeaders })
+function json(answer: Answer, headers: HeadersInit = jsonHeaders): Response {
+  return new Response(JSON.stringify(answer), { headers })
 }
 
 function refusal(status: Status): Response {
@@ -204,5 +209,5 @@ function refusal(status: Status): Response {
 }
 
 function text(status: number, line: string): Response {
-  return new Response(`${line}\n`, { status, headers: { ...cors, 'content-type': 'text/plain; charset=utf-8' } })
+  return new Response(`${line}\n`, { status, headers: plainHeaders })
 }

@@ -24,8 +24,7 @@ export async function revoke(store: Bytes, request: Message): Promise<Answer> {
 }
 
 /** One that is not there has a TTL of 0, which is left out. */
-export async function keepAlive(store: Bytes, request: Message): Promise<Answer> {
-  const id = request.int64('ID')
+export async function keepAlive(store: Bytes, id: bigint): Promise<Answer> {
   const ttl = await store.lease(id)?.keepAlive()
   return { ID: int64(id), TTL: int64(ttl ?? 0) }
 }

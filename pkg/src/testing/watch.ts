@@ -46,42 +46,48 @@ export class WatchStream {
     void lines.ended.then(() => this.#end())
   }
 
-  /** One request of the client's. Rejects when the reader is gone. */
-  async handle(request: Message): Promise<void> {
-    if (request.has('create_request')) await this.#create(request.message('create_request'))
-    else if (request.has('cancel_request')) await this.#cancel(request.message('cancel_request').int64('watch_id'))
-    else if (request.has('progress_request')) await this.#progress()
+  /** What one request of the client's asks for. Doing it rejects when the reader is gone. */
+  read(request: Message): () => Promise<void> {
+    if (request.has('create_request')) {
+      const wish = readCreate(request.message('create_request'))
+      return () => this.#create(wish)
+    }
+    if (request.has('cancel_request')) {
+      const id = request.message('cancel_request').int64('watch_id')
+      return () => this.#cancel(id)
+    }
+    return request.has('progress_request') ? () => this.#progress() : async () => {}
   }
 
-  async #create(request: Message): Promise<void> {
-    const { store } = this.#settings
-    const wish = readCreate(request)
+  async #create(wish: Wish): Promise<void> {
     const id = wish.id || this.#freeId()
-    const reason = this.#watchers.has(id)
-      ? 'mvcc: duplicate watch ID provided on the WatchStream'
-      : wish.startRevision < 0n
-        ? compacted
-        : undefined
-    if (reason) return this.#refuse(reason)
-    const startRevision = natural(wish.startRevision)
-    const { revision } = store
-    let watch: Watch<Uint8Array> | undefined
+    if (this.#watchers.has(id)) return this.#refuse('mvcc: duplicate watch ID provided on the WatchStream')
+    if (wish.startRevision < 0n) return this.#refuse(compacted)
+    const { revision } = this.#settings.store
+    const created = { watch_id: int64(id), created: true }
     try {
-      watch = store.watch(wish.target, { ...wish.options, ...(startRevision > 0 ? { from: startRevision } : {}) })
+      const watcher = this.#begin(id, wish)
+      await this.#send(revision, created)
+      void this.#run(watcher)
     } catch (e) {
       if (!RevkvError.is(e)) throw e
       if (e.code === 'INVALID_RANGE') return this.#refuse('mvcc: watcher range is empty')
       if (e.code !== 'COMPACTED') throw e
-      await this.#send(revision, { watch_id: int64(id), created: true })
-      return this.#sendCompacted(id, e)
+      await this.#send(revision, created)
+      await this.#sendCompacted(id, e)
     }
-    const { isFragmented, isSilent } = wish
+  }
+
+  /** Where it begins is settled by the call. */
+  #begin(id: bigint, { target, startRevision, options, ...rest }: Wish): Watcher {
+    const start = natural(startRevision)
+    const watch = this.#settings.store.watch(target, { ...options, ...(start > 0 ? { from: start } : {}) })
+    const { isFragmented, isSilent } = rest
     const state = { hadEvents: false, progressDue: false, ended: false, waiting: [] }
-    const watcher: Watcher = { id, startRevision, watch, isFragmented, isSilent, ...state }
+    const watcher: Watcher = { id, startRevision: start, watch, isFragmented, isSilent, ...state }
     this.#watchers.set(id, watcher)
-    if (wish.notifiesProgress) this.#tick(watcher)
-    await this.#send(revision, { watch_id: int64(id), created: true })
-    void this.#run(watcher)
+    if (rest.notifiesProgress) this.#tick(watcher)
+    return watcher
   }
 
   #refuse(reason: string): Promise<void> {
@@ -194,6 +200,8 @@ export class WatchStream {
     return this.#lines.write({ result: { header: this.#settings.header(revision), ...answer } })
   }
 }
+
+type Wish = ReturnType<typeof readCreate>
 
 function readCreate(request: Message) {
   const filters = request.choices('filters', filterNames)
