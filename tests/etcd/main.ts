@@ -19,7 +19,7 @@ async function main(): Promise<void> {
     const real = await startEtcd(program)
     const etcd = await createEtcd({ progressIntervalMs: 200 })
     try {
-      const judge = new Judge({ real: real.url, ours: (await etcd.listen()).url })
+      const judge = new Judge({ real: real.url, ours: (await etcd.listen()).url }, real.version)
       await compare(judge)
       differences += judge.differences.length
       const seconds = ((Date.now() - start) / 1000).toFixed(1)

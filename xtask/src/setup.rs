@@ -1,6 +1,7 @@
 //! What a machine needs: each piece is looked for first, and installed where it is missing.
 
 pub mod browser;
+pub mod etcd;
 pub mod node;
 pub mod rust;
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 use xshell::cmd;
 
 use crate::project::{Project, on_path};
-use crate::setup::{Piece, browser, node, rust};
+use crate::setup::{Piece, browser, etcd, node, rust};
 use crate::{advisories, build, sizes};
 
 /// One named check.
@@ -138,6 +138,14 @@ pub const STEPS: &[Step] = &[
         run: traces,
     },
     Step {
+        name: "etcd",
+        about: "revkv/testing and a real etcd are asked the same, and answer the same",
+        needs: build::NEEDS,
+        needs_build: true,
+        when_asked: false,
+        run: real_etcd,
+    },
+    Step {
         name: "deny",
         about: "dependencies: licences, sources and bans",
         needs: &[&rust::CARGO_DENY],
@@ -261,6 +269,15 @@ fn matrix(project: &Project) -> Result<Outcome> {
 
 fn traces(project: &Project) -> Result<Outcome> {
     cmd!(project.shell, "node --import tsx tests/replay/main.ts tests/traces").run()?;
+    Ok(Outcome::Passed)
+}
+
+/// Not a piece that the step needs: a machine that can have no etcd has not failed, and has not passed either.
+fn real_etcd(project: &Project) -> Result<Outcome> {
+    if let Err(error) = etcd::ETCD.ensure(project) {
+        return Ok(Outcome::NotChecked(format!("{error:#}")));
+    }
+    cmd!(project.shell, "node --import tsx tests/etcd/main.ts").run()?;
     Ok(Outcome::Passed)
 }
 
