@@ -30,16 +30,16 @@ class Scanner {
 
   *add(more: string): Generator<string> {
     this.#text += more
+    if (this.#text.length > lettersMax) throw new Status(8, `the request is larger than ${lettersMax} letters`)
     for (;;) {
       if (this.#at === 0) this.#skipBlanks()
       const end = this.#end()
-      if (end < 0) break
+      if (end < 0) return
       const value = this.#text.slice(0, end)
       this.#text = this.#text.slice(end)
       this.#at = 0
       yield value
     }
-    if (this.#text.length > lettersMax) throw new Status(8, `the request is larger than ${lettersMax} letters`)
   }
 
   #skipBlanks(): void {
@@ -51,33 +51,47 @@ class Scanner {
   /** Where the value that the text begins with ends; -1 where it does not. */
   #end(): number {
     const text = this.#text
-    while (this.#at < text.length) {
-      const letter = text[this.#at] as string
-      if (this.#inString && letter === '\\') {
-        // What is escaped may be still to come.
-        if (this.#at + 1 === text.length) return -1
-        this.#at++
-      } else if (letter === '"') {
-        this.#inString = !this.#inString
-        if (!this.#inString && this.#depth === 0) return this.#at + 1
-      } else if (!this.#inString) {
-        if (letter === '{' || letter === '[') {
-          // A bare word that something follows at once.
-          if (this.#depth === 0 && this.#at > 0) return this.#at
-          this.#depth++
-        } else if (letter === '}' || letter === ']') {
-          this.#depth--
-          if (this.#depth <= 0) {
-            this.#depth = 0
-            return this.#at + 1
-          }
-        } else if (this.#depth === 0 && /\s/.test(letter)) {
-          return this.#at
-        }
-      }
-      this.#at++
+    for (; this.#at < text.length; this.#at++) {
+      if (this.#inString && !this.#leaveString()) return -1
+      const end = this.#step(text.charAt(this.#at))
+      if (end >= 0) return end
     }
     return -1
+  }
+
+  /** Goes to the quote that ends the string. A quote behind an odd number of backslashes is part of it. */
+  #leaveString(): boolean {
+    for (;;) {
+      const quote = this.#text.indexOf('"', this.#at)
+      this.#at = quote < 0 ? this.#text.length : quote
+      if (quote < 0) return false
+      let slashes = 0
+      while (this.#text[quote - 1 - slashes] === '\\') slashes++
+      if (slashes % 2 === 0) return true
+      this.#at++
+    }
+  }
+
+  /** Takes the letter at hand; gives where the value ends if it ends there. */
+  #step(letter: string): number {
+    const at = this.#at
+    switch (letter) {
+      case '"':
+        this.#inString = !this.#inString
+        return this.#inString || this.#depth > 0 ? -1 : at + 1
+      case '{':
+      case '[':
+        // Behind a bare word something else begins.
+        if (this.#depth === 0 && at > 0) return at
+        this.#depth++
+        return -1
+      case '}':
+      case ']':
+        this.#depth = Math.max(0, this.#depth - 1)
+        return this.#depth === 0 ? at + 1 : -1
+      default:
+        return this.#depth === 0 && /\s/.test(letter) ? at : -1
+    }
   }
 }
 
@@ -99,5 +113,7 @@ function unexpected(letter: string): Status {
 
 /** An int64 may be written as a number, of which JavaScript would keep 53 bits. */
 function quoteLongNumbers(text: string): string {
-  return text.replace(/"(?:[^"\\]|\\.)*"|-?\d{16,}(?![\d.eE])/g, (match) => (match[0] === '"' ? match : `"${match}"`))
+  return text.replace(/"[^"\\]*(?:\\.[^"\\]*)*"|-?\d{16,}(?![\d.eE])/g, (match) =>
+    match[0] === '"' ? match : `"${match}"`,
+  )
 }

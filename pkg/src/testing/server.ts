@@ -10,13 +10,15 @@ interface NodeRequest extends AsyncIterable<Uint8Array> {
   url: string
 }
 
+type ResponseEvent = 'drain' | 'finish' | 'close'
+
 interface NodeResponse {
   writeHead(status: number, headers: Record<string, string>): void
   flushHeaders(): void
   write(chunk: Uint8Array): boolean
   end(): void
-  once(event: 'drain' | 'close', listener: () => void): void
-  off(event: 'drain' | 'close', listener: () => void): void
+  once(event: ResponseEvent, listener: () => void): void
+  off(event: ResponseEvent, listener: () => void): void
   readonly destroyed: boolean
 }
 
@@ -34,21 +36,31 @@ interface NodeHttp {
 
 const host = '127.0.0.1'
 
+/** For clients that do not read to hear that it is over. */
+const closingMsMax = 500
+
 export async function listen(answer: (exchange: Exchange) => Promise<Response>, port: number): Promise<EtcdServer> {
-  const server = nodeHttp().createServer((request, response) => void serve(answer, request, response))
+  const serving = new Map<Promise<void>, AbortController>()
+  const server = nodeHttp().createServer((request, response) => {
+    const ending = new AbortController()
+    const served = serve(answer, request, response, ending)
+    serving.set(served, ending)
+    void served.then(() => serving.delete(served))
+  })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, host, resolve)
   })
-  let closing: Promise<void> | undefined
-  return {
-    url: `http://${host}:${server.address().port}`,
-    close: () =>
-      (closing ??= new Promise<void>((resolve) => {
-        server.close(resolve)
-        server.closeAllConnections()
-      })),
+  const close = async () => {
+    const closed = new Promise<void>((resolve) => server.close(resolve))
+    for (const ending of serving.values()) ending.abort()
+    const late = new Promise((resolve) => setTimeout(resolve, closingMsMax))
+    await Promise.race([Promise.all(serving.keys()), late])
+    server.closeAllConnections()
+    await closed
   }
+  let closing: Promise<void> | undefined
+  return { url: `http://${host}:${server.address().port}`, close: () => (closing ??= close()) }
 }
 
 function nodeHttp(): NodeHttp {
@@ -58,29 +70,27 @@ function nodeHttp(): NodeHttp {
   return http as NodeHttp
 }
 
+/** Resolves when the answer is with the client, or the client gone. */
 async function serve(
   answer: (exchange: Exchange) => Promise<Response>,
   request: NodeRequest,
   response: NodeResponse,
+  ending: AbortController,
 ): Promise<void> {
-  const gone = new AbortController()
-  response.once('close', () => gone.abort())
+  response.once('close', () => ending.abort())
   try {
     const path = request.url.split('?')[0] as string
-    const { status, headers, body } = await answer({
-      method: request.method,
-      path,
-      body: request,
-      signal: gone.signal,
-    })
+    const exchange = { method: request.method, path, body: request, signal: ending.signal }
+    const { status, headers, body } = await answer(exchange)
     response.writeHead(status, Object.fromEntries(headers))
     response.flushHeaders()
     if (body) await pipe(body, response)
-    response.end()
   } catch {
-    // The client has gone: there is nobody to tell.
-    response.end()
+    // Aborted: nobody is there to be told, or the server ends, which the client sees.
   }
+  const finished = oneOf(response, ['finish', 'close'])
+  response.end()
+  if (!response.destroyed) await finished
 }
 
 async function pipe(body: ReadableStream<Uint8Array>, response: NodeResponse): Promise<void> {
@@ -88,18 +98,16 @@ async function pipe(body: ReadableStream<Uint8Array>, response: NodeResponse): P
   for (;;) {
     const { value, done } = await reader.read()
     if (done || response.destroyed) return
-    if (!response.write(value)) await drained(response)
+    if (!response.write(value)) await oneOf(response, ['drain', 'close'])
   }
 }
 
-function drained(response: NodeResponse): Promise<void> {
+function oneOf(response: NodeResponse, events: ResponseEvent[]): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
-      response.off('drain', done)
-      response.off('close', done)
+      for (const event of events) response.off(event, done)
       resolve()
     }
-    response.once('drain', done)
-    response.once('close', done)
+    for (const event of events) response.once(event, done)
   })
 }
