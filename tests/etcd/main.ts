@@ -46,6 +46,7 @@ async function chosen(judge: Judge): Promise<void> {
   await requests.writes(judge)
   await requests.reads(judge)
   await requests.transactions(judge)
+  await requests.sortedLast(judge)
   await requests.refusals(judge)
   await requests.leases(judge)
   await requests.watches(judge)

@@ -166,6 +166,16 @@ export async function watches(judge: Judge): Promise<void> {
   await judge.compareWatches(open)
 }
 
+/** Where no order is asked for, the limit cuts by key, one key later, and only what is left is sorted. */
+export async function sortedLast(judge: Judge): Promise<void> {
+  for (const key of ['s/c', 's/b', 's/a']) await judge.ask('/v3/kv/put', put(key, key))
+  const some = { key: base64('s/'), range_end: base64('s0'), sort_target: 'MOD' }
+  for (const rest of [{}, { sort_order: 'ASCEND' }, { sort_order: 'DESCEND' }, { min_mod_revision: 1 }]) {
+    await judge.ask('/v3/kv/range', { ...some, ...rest, limit: 1 })
+    await judge.ask('/v3/kv/txn', { success: [{ request_range: { ...some, ...rest, limit: 1, keys_only: true } }] })
+  }
+}
+
 /** A watch that asks for it is told how far it has come, while nothing happens and after something has. */
 export async function progress(judge: Judge): Promise<void> {
   const all = { key: ZERO, range_end: ZERO, progress_notify: true }

@@ -225,6 +225,31 @@ test('progress is told from time to time to whoever asks for it, where nothing e
   }
 })
 
+test('progress is not told to a watch that was told something else meanwhile', async () => {
+  const etcd = await newEtcd({ progressIntervalMs: 100 })
+  const lines = await watch(etcd, { create_request: { key: A, progress_notify: true } })
+  await lines.next()
+  const until = Date.now() + 350
+  let puts = 0
+  for (; Date.now() < until; puts++) {
+    await put(etcd, 'a', 'again')
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    expect(await lines.next()).toMatchObject({ events: [{}] })
+  }
+  expect(puts).toBeGreaterThan(3)
+  expect((await lines.next())?.events).toBeUndefined()
+})
+
+test('progress that is asked for comes when all watches are there, and else not at all', async () => {
+  const etcd = await newEtcd()
+  const ahead = { create_request: { key: B, start_revision: 3 } }
+  const asked = { progress_request: {} }
+  const lines = await watch(etcd, asked, ahead, asked, { create_request: { key: A } })
+  expect(await lines.take(2)).toMatchObject([{ created: true }, { watch_id: '1', created: true }])
+  await put(etcd, 'a', '1')
+  expect(await lines.next()).toMatchObject({ watch_id: '1', header: { revision: '2' } })
+})
+
 test('a request that is aborted ends its watch', async () => {
   const etcd = await newEtcd()
   const abort = new AbortController()
