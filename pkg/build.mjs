@@ -19,6 +19,7 @@ const entries = {
   'index.edge': 'entry/edge',
   inline: 'entry/inline',
   slim: 'entry/slim',
+  'etcd/index': 'etcd/index',
   'tabs/index': 'tabs/index',
   tuple: 'tuple',
   metrics: 'metrics',
@@ -26,9 +27,12 @@ const entries = {
   'salvage.node': 'entry/salvage-node',
   'salvage.workerd': 'entry/salvage-workerd',
   'salvage.edge': 'entry/salvage-edge',
+  testing: 'entry/testing-browser',
+  'testing.node': 'entry/testing-node',
+  'testing.workerd': 'entry/testing-workerd',
+  'testing.edge': 'entry/testing-edge',
   ...Object.fromEntries(storages.map((storage) => [`storage/${storage}`, `storage/${storage}`])),
   'conformance/index': 'conformance/index',
-  'testing/index': 'testing/index',
 }
 
 /** The engine as a module is the platform's to resolve, beside the chunk that imports it. */

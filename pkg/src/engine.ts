@@ -349,6 +349,20 @@ export class Engine {
     return readTabStats(this.#given(this.#binding.tabStats()))
   }
 
+  /** Replaces everything by what another store holds: packed records. */
+  mirror(incarnation: Uint8Array, revision: number, records: Uint8Array): void {
+    const length = incarnation.length + records.length
+    this.#room(length)
+    this.#instance.bytes.set(incarnation, this.#area)
+    this.#instance.bytes.set(records, this.#area + incarnation.length)
+    this.#take(this.#binding.mirror(length, revision))
+  }
+
+  /** Takes over changes of another store, packed records, up to a revision. */
+  mirrorChanges(to: number, records: Uint8Array): void {
+    this.#take(this.#binding.mirrorChanges(this.#put(records), to))
+  }
+
   /** With the bytes of memory that its instance has taken. */
   stats(): Stats & { wasmBytes: number } {
     return { ...readStats(this.#given(this.#binding.stats())), wasmBytes: this.#instance.bytes.length }

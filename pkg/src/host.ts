@@ -5,6 +5,7 @@ import { detachable } from './detachable.js'
 import { RevkvError } from './errors.js'
 import { ExpiryTimer, type Leases } from './lease.js'
 import { type Medium, newIncarnation } from './medium.js'
+import { isMirror, packRecords } from './mirrored.js'
 import { newOperations } from './operations.js'
 import { Persist } from './persist.js'
 import { Retainer } from './retention.js'
@@ -39,6 +40,11 @@ export interface Write<R> {
   read(reader: wire.Reader): R
 }
 
+/** Whoever answers writes: after the store has what they did. */
+export interface Elsewhere {
+  ask(request: Uint8Array): Promise<wire.Reader>
+}
+
 /** Who is told what happens. */
 export interface Hearer {
   emit<T extends keyof StoreEventMap>(type: T, detail: StoreEventMap[T]['detail']): void
@@ -57,6 +63,10 @@ export class Host {
   readonly operations = newOperations()
   /** Counts whatever may have changed what is read; what was read at the same count is the newest. */
   changes = 0
+  /** A mirror keeps it. */
+  mirrors = false
+  /** Answers writes in this engine's place, where the store mirrors a cluster that takes them. */
+  elsewhere: Elsewhere | undefined
   /** Counts the contents there were: in another, a revision may stand for something else. */
   life = 0
   readonly leases: Leases
@@ -76,6 +86,10 @@ export class Host {
   /** -1: not known. */
   #storageBytes: number
   #isMeasuring = false
+  /** Others give it its revisions: it takes no writes of its own. */
+  #isMirror = false
+  /** Those who wait for a change. */
+  readonly #awaiting: (() => void)[] = []
   /** What was last noticed of the engine. */
   #seen = { revision: 1, compactRevision: 0, replaced: 0 }
 
@@ -125,6 +139,7 @@ export class Host {
    * engine is the one that is stored, what it does is done at the call.
    */
   async write<R>({ request, grows, read }: Write<R>, durability: Durability, signal?: AbortSignal): Promise<R> {
+    if (this.#isMirror) return read(await detachable(this.#askElsewhere(request), signal))
     const [tab, persist] = [this.#tab, this.#persist]
     if (!persist) return read(await detachable((tab as Tab).ask(request, durability === 'strict'), signal))
     // Another tab may take over before it is stored, and be asked for it then.
@@ -141,6 +156,65 @@ export class Host {
       if (!kept || !isNotLeader(e)) throw e
       return this.write({ request: kept, grows, read }, durability, signal)
     }
+  }
+
+  get revision(): number {
+    return this.core.call((engine) => engine.revision)
+  }
+
+  /** Resolves when something may have changed: what is read, or who leads. */
+  change(): Promise<void> {
+    return new Promise((resolve) => this.#awaiting.push(resolve))
+  }
+
+  /** Resolves when this engine is the one that is stored. */
+  async leads(signal: AbortSignal): Promise<void> {
+    while (!this.#persist) {
+      this.checkOpen()
+      await detachable(this.change(), signal)
+    }
+    this.checkOpen()
+  }
+
+  /** The keys of a range at a revision. */
+  keysOf(keys: wire.KeyRange, revision: number): wire.KeyValue[] {
+    const request = wire.packRange({ ...wire.everything, keys, revision })
+    const reader = new wire.Reader(this.core.call((engine) => engine.range(request)))
+    reader.at += 8 + 8 + 1
+    return reader.list(() => wire.readKeyValue(reader))
+  }
+
+  hashOf(revision: number): { hash: number; revision: number; compactRevision: number } {
+    const reader = new wire.Reader(this.core.call((engine) => engine.hash(revision)))
+    return { hash: reader.u32(), revision: reader.u64(), compactRevision: reader.u64() }
+  }
+
+  /** Whether it mirrors the life of this name. */
+  isMirrorOf(incarnation: Uint8Array): boolean {
+    const own = this.core.call((engine) => engine.incarnation)
+    return own.every((byte, place) => byte === incarnation[place])
+  }
+
+  /** Replaces everything by what another store holds at a revision. */
+  async mirror(incarnation: Uint8Array, revision: number, kvs: readonly wire.KeyValue[]): Promise<void> {
+    await this.#persist?.settled()
+    this.#checkKept()
+    this.core.call((engine) => engine.mirror(incarnation, revision, packRecords(kvs)))
+    this.#persist?.restored()
+    this.#noticeContent()
+    this.#changed()
+    this.#noticeCompaction()
+    await this.written(this.durability, undefined)
+    this.#sentinel?.note(this.core, true)
+  }
+
+  /** Takes over what happened in the other store, up to a revision. */
+  async mirrorChanges(to: number, kvs: readonly wire.KeyValue[]): Promise<void> {
+    this.#checkKept()
+    this.core.call((engine) => engine.mirrorChanges(to, packRecords(kvs)))
+    this.#changed()
+    // What a crash of the machine takes back, the other store has still.
+    await this.written(this.durability === 'strict' ? 'relaxed' : this.durability, undefined)
   }
 
   /** One request to the engine. The reader stands behind the answer's kind, which is that of the request. */
@@ -194,6 +268,7 @@ export class Host {
 
   /** Gives the revision. */
   async applyChanges(bytes: Uint8Array): Promise<number> {
+    if (this.#isMirror) throw new RevkvError('DIVERGED', 'The store mirrors a cluster, which alone gives it revisions.')
     await this.#tab?.lead()
     this.#persist?.check(true)
     const revision = this.core.call((engine) => engine.applyChanges(bytes))
@@ -204,6 +279,7 @@ export class Host {
   }
 
   async restore(bytes: Uint8Array): Promise<void> {
+    if (this.mirrors) throw new RevkvError('INVALID_ARGUMENT', 'The store is a mirror: close that first.')
     await this.#tab?.lead()
     await this.#persist?.settled()
     this.#persist?.check(false)
@@ -253,6 +329,7 @@ export class Host {
       this.core.free()
       // No value that was read may be taken for one that can be read.
       this.changes++
+      this.#wake()
     } finally {
       await left
       this.#hearer.emit('closed', {})
@@ -267,7 +344,7 @@ export class Host {
         this.#hearer.emit('role', { role: 'leader' })
       },
       follow: () => this.#unkeep(),
-      flushed: () => this.#persist?.written('relaxed').catch(() => {}) ?? Promise.resolve(),
+      sent: async () => this.#persist?.sent(),
       written: (durability) => this.#written(durability),
       told: (durability) => this.#told(durability),
       replaced: (trap) => this.#rebuilt(trap),
@@ -284,6 +361,7 @@ export class Host {
     const { core } = this
     this.#medium = medium
     this.#sentinel = sentinel
+    this.#noticeContent()
     this.#persist = new Persist(core, medium, {
       stored: () => this.#tab?.stored(),
       durable: (revision) => {
@@ -318,6 +396,7 @@ export class Host {
       },
     })
     this.#resume()
+    this.#wake()
   }
 
   /** Another engine is. Resolves when nothing here holds the storage any more. */
@@ -356,6 +435,7 @@ export class Host {
     const { revision, durableRevision } = this.watchers.horizon()
     this.#noticeContent()
     this.changes++
+    this.#wake()
     this.watchers.wake()
     if (this.#noticeCompaction()) this.#compactInBackground()
     const isNew = revision > this.#seen.revision
@@ -380,16 +460,34 @@ export class Host {
     await this.#tab?.settled()
   }
 
+  /** Only whoever stores it takes over what another store says. */
+  #checkKept(): void {
+    if (!this.#persist) throw notLeader()
+    this.#persist.check(true)
+  }
+
+  #wake(): void {
+    if (this.#awaiting.length > 0) for (const resolve of this.#awaiting.splice(0)) resolve()
+  }
+
   #changed(): void {
     this.changes++
+    this.#wake()
     this.#persist?.changed()
     this.watchers.wake()
     this.#retainer.changed()
     this.#armExpiry()
   }
 
+  async #askElsewhere(request: Uint8Array): Promise<wire.Reader> {
+    if (this.elsewhere) return this.elsewhere.ask(request.slice())
+    const text = 'The store mirrors a cluster, which alone gives it revisions: write by a mirror with `write: true`.'
+    throw new RevkvError('NOT_LEADER', text)
+  }
+
   /** What was known of the content is not any more, if it is another. */
   #noticeContent(isOther = false): void {
+    this.#isMirror = isMirror(this.core.call((engine) => engine.incarnation))
     const replaced = this.core.call((engine) => engine.replaced)
     if (replaced === this.#seen.replaced && !isOther) return
     this.#seen.replaced = replaced
@@ -494,6 +592,18 @@ export class Host {
     this.#storageBytes = (await this.#medium.bytesUsed()) ?? this.#storageBytes
     this.#isMeasuring = false
   }
+}
+
+const hosts = new WeakMap<object, Host>()
+
+/** The host that a store is a view of. */
+export function hostOf(store: unknown): Host | undefined {
+  return typeof store === 'object' && store !== null ? hosts.get(store) : undefined
+}
+
+/** Lets `hostOf` find it. */
+export function noteHost(store: object, host: Host): void {
+  hosts.set(store, host)
 }
 
 const noTabs = { followers: 0, lag: 0, dropped: 0 }

@@ -100,7 +100,7 @@ function endOfPrefix(prefix: Uint8Array): Uint8Array | undefined {
   return end
 }
 
-function compareBytes(a: Uint8Array, b: Uint8Array): number {
+export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   const shared = Math.min(a.length, b.length)
   for (let i = 0; i < shared; i++) {
     const difference = (a[i] as number) - (b[i] as number)

@@ -132,6 +132,13 @@ export class Persist {
     this.#loop = Promise.resolve().then(() => this.#run(medium))
   }
 
+  /** Resolves when the storage has been given everything applied so far, or has not answered for what it was given before. */
+  async sent(): Promise<void> {
+    this.start()
+    // The loop has begun by then, and has come to where it waits.
+    await Promise.resolve()
+  }
+
   /** Resolves when everything applied so far is in the storage. */
   written(durability: 'relaxed' | 'strict'): Promise<void> {
     if (!this.#medium) return Promise.resolve()
@@ -264,8 +271,8 @@ export class Persist {
         break
       } catch (e) {
         const again = storageError(e)
-        // Whether the batch was taken before another wrote, nobody can tell.
-        if (again.code === 'NOT_LEADER') for (const waiter of group) waiter.reject(error)
+        // Whether the batch was taken the first time, before another wrote or there was no more room, nobody can tell.
+        if (again.code !== 'STORAGE_LOST') for (const waiter of group) waiter.reject(error)
         if (this.#failure || again.code !== 'STORAGE_LOST' || isSilence(again)) throw again
         if (tries === healDelaysMs.length - 1) throw error
       }

@@ -11,7 +11,7 @@ import { notAscii } from './engine.js'
 import { type Form, readChanges, readDifferences, readEntry, readList } from './entry.js'
 import { invalidArgument, RevkvError } from './errors.js'
 import { StoreEvents } from './events.js'
-import { Host, type Parts, type Write } from './host.js'
+import { Host, noteHost, type Parts, type Write } from './host.js'
 import { granting, randomLeaseId, StoreLease } from './lease.js'
 import { LiveQuery } from './live.js'
 import { type OperationName, statsOf } from './operations.js'
@@ -82,6 +82,7 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
     this.#form = form
     this.#scope = new Scope(form, isNamespace ? origin.#scope : undefined)
     this.#host = isNamespace ? origin.#host : new Host(origin, this)
+    if (!isNamespace) noteHost(this, this.#host)
     this.#cache = (form.values as unknown) === bytes ? undefined : new ValueCache(this.#host, form)
   }
 
@@ -189,8 +190,7 @@ export class EngineStore<V> extends StoreEvents implements Store<V> {
   hash(revision?: number): { hash: number; revision: number; compactRevision: number } {
     return this.#read('hash', (host) => {
       const wanted = args.natural(revision, 'revision')
-      const reader = new wire.Reader(host.core.call((engine) => engine.hash(wanted)))
-      return { hash: reader.u32(), revision: reader.u64(), compactRevision: reader.u64() }
+      return host.hashOf(wanted)
     })
   }
 

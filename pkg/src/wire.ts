@@ -50,6 +50,22 @@ export interface RangeRequest {
   maxCreateRevision: number
 }
 
+/** All keys, as they are now. */
+export const everything: RangeRequest = {
+  keys: { start: new Uint8Array(0) },
+  revision: 0,
+  limit: 0,
+  keysOnly: false,
+  countOnly: false,
+  uncounted: false,
+  sortBy: 'key',
+  descend: false,
+  minModRevision: 0,
+  maxModRevision: 0,
+  minCreateRevision: 0,
+  maxCreateRevision: 0,
+}
+
 /** The number of a target in the packed form is its place here. */
 export const compareTargets = ['version', 'createRevision', 'modRevision', 'value', 'lease'] as const
 /** The number of a result in the packed form is its place here. */
@@ -122,7 +138,8 @@ export interface LeaseInfo {
   keys: Uint8Array[]
 }
 
-const request = {
+/** The number of a request in the packed form. */
+export const request = {
   put: 0,
   deleteRange: 1,
   txn: 2,
@@ -224,14 +241,7 @@ export function packIsUnchanged(revision: number, reads: KeyRange[]): Uint8Array
 
 /** A KeyValue as the engine packs it, in bytes of its own. */
 export function packKeyValue(kv: KeyValue): Uint8Array {
-  return packed((w) => {
-    w.bytes(kv.key)
-    w.u64(kv.createRevision)
-    w.u64(kv.modRevision)
-    w.u64(kv.version)
-    w.i64(kv.lease)
-    w.bytes(kv.value)
-  }).slice()
+  return packed((w) => w.keyValue(kv)).slice()
 }
 
 export function packDiff(keys: KeyRange, from: number, to: number): Uint8Array {
@@ -277,6 +287,21 @@ export function packTakeMany(wanted: readonly { id: number; upTo: number }[]): U
   })
 }
 
+/** A list, of any length: in bytes of its own. */
+export function packList<T>(items: readonly T[], write: (w: Writer, item: T) => void): Uint8Array {
+  const w = new Writer(Number.POSITIVE_INFINITY)
+  w.u64(items.length)
+  for (const item of items) write(w, item)
+  return w.written()
+}
+
+/** An answer as the engine would pack it, for requests that are answered elsewhere. */
+export function packAnswer(write: (w: Writer) => void): Reader {
+  const w = new Writer(Number.POSITIVE_INFINITY)
+  write(w)
+  return new Reader(w.written())
+}
+
 let writer: Writer | undefined
 
 function packed(write: (w: Writer) => void): Uint8Array {
@@ -299,10 +324,15 @@ export function tooLarge(): RevkvError {
   return new RevkvError('TOO_LARGE', `The request holds more than ${requestBytesMax} bytes.`)
 }
 
-class Writer {
+export class Writer {
+  readonly #lengthMax: number
   #bytes = new Uint8Array(1024)
   #view = new DataView(this.#bytes.buffer)
   #length = 0
+
+  constructor(lengthMax = requestBytesMax) {
+    this.#lengthMax = lengthMax
+  }
 
   clear(): void {
     if (this.#bytes.length > scratchBytesMax) this.#replace(new Uint8Array(1024))
@@ -350,6 +380,15 @@ class Writer {
     this.u64(value.length)
     const at = this.#advance(value.length)
     this.#bytes.set(value, at)
+  }
+
+  keyValue(kv: KeyValue): void {
+    this.bytes(kv.key)
+    this.u64(kv.createRevision)
+    this.u64(kv.modRevision)
+    this.u64(kv.version)
+    this.i64(kv.lease)
+    this.bytes(kv.value)
   }
 
   keyRange(keys: KeyRange): void {
@@ -442,7 +481,7 @@ class Writer {
   #advance(count: number): number {
     const at = this.#length
     this.#length += count
-    if (this.#length > requestBytesMax) throw tooLarge()
+    if (this.#length > this.#lengthMax) throw tooLarge()
     if (this.#length > this.#bytes.length) {
       const grown = new Uint8Array(Math.max(this.#length, this.#bytes.length * 2))
       grown.set(this.#bytes)
@@ -537,6 +576,18 @@ export const keyValueFields = { createRevision: 0, modRevision: 8, version: 16, 
 function keyValueEnd(source: Uint8Array, start: number): number {
   const keyEnd = start + 8 + u64At(source, start)
   return keyEnd + keyValueFields.value + u64At(source, keyEnd + keyValueFields.valueLength)
+}
+
+/** A packed KeyValue, copied. */
+export function readKeyValue(r: Reader): KeyValue {
+  return {
+    key: r.bytes(),
+    createRevision: r.u64(),
+    modRevision: r.u64(),
+    version: r.u64(),
+    lease: r.i64(),
+    value: r.bytes(),
+  }
 }
 
 /** Where in a packed KeyValue its value begins, and how long it is. */

@@ -7,7 +7,6 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
-import { build } from 'esbuild'
 import { beforeAll, expect, test } from 'vitest'
 import { RevkvError } from '../src/index.js'
 
@@ -196,7 +195,7 @@ test('declares types that stand by themselves, and nothing private', () => {
     exports: Record<string, { types: string } | string>
   }
   const types = Object.values(exports).flatMap((entry) => (typeof entry === 'string' ? [] : [entry.types]))
-  expect(types).toHaveLength(16)
+  expect(types).toHaveLength(17)
   for (const file of types) {
     expect(readFileSync(new URL(`../${file}`, import.meta.url), 'utf8')).not.toContain('wasm/revkv')
   }
@@ -207,39 +206,6 @@ test('declares types that stand by themselves, and nothing private', () => {
     ' ',
   )
   expect(run(tsc, ...consumer, '', ...types)).toBe('')
-})
-
-test('an etcd for tests brings its engine, serves other processes, and ends with its program', () => {
-  const out = run(
-    '--input-type=module',
-    '--eval',
-    `
-    import { createEtcd } from 'revkv/testing'
-    const etcd = await createEtcd()
-    const { url } = await etcd.listen()
-    const body = JSON.stringify({ key: btoa('a'), value: btoa('1') })
-    const { header } = await (await fetch(url + '/v3/kv/put', { method: 'POST', body })).json()
-    console.log(header.revision, etcd.store.get('a'))
-    await etcd.close()
-  `,
-  )
-  expect(out.trim()).toBe('2 1')
-})
-
-test('an etcd for tests can be bundled for a page', async () => {
-  const { errors, warnings } = await build({
-    stdin: { contents: "export * from 'revkv/testing'", resolveDir: root },
-    bundle: true,
-    platform: 'browser',
-    format: 'esm',
-    splitting: true,
-    outdir: 'out',
-    write: false,
-    logLevel: 'silent',
-  })
-  // That nothing is imported for its effects is no trouble: there are none.
-  const troubles = warnings.filter(({ id }) => id !== 'ignored-bare-import')
-  expect([errors, troubles]).toEqual([[], []])
 })
 
 test('its errors show as what they are, however the code is made smaller', () => {

@@ -46,7 +46,11 @@ test('is packed with its papers and without its sources', () => {
     'dist/entry/browser.d.ts',
     'dist/entry/salvage-browser.d.ts',
     'dist/entry/slim.d.ts',
+    'dist/entry/testing-browser.d.ts',
     'dist/errors.d.ts',
+    'dist/etcd/index.d.ts',
+    'dist/etcd/index.js',
+    'dist/etcd/types.d.ts',
     'dist/index.d.ts',
     'dist/index.edge.js',
     'dist/index.js',
@@ -81,9 +85,13 @@ test('is packed with its papers and without its sources', () => {
     'dist/tabs/broadcast.d.ts',
     'dist/tabs/index.d.ts',
     'dist/tabs/index.js',
+    'dist/tabs/page.d.ts',
     'dist/tabs/port.d.ts',
-    'dist/testing/index.d.ts',
-    'dist/testing/index.js',
+    'dist/testing.edge.js',
+    'dist/testing.js',
+    'dist/testing.node.js',
+    'dist/testing.workerd.js',
+    'dist/testing/types.d.ts',
     'dist/tuple.d.ts',
     'dist/tuple.js',
     'dist/types.d.ts',
@@ -117,5 +125,5 @@ test('its types are those of its modules, however they are resolved', async () =
     return problem.kind !== 'CJSResolvesToESM' && how !== 'node10'
   })
   expect(problems).toEqual([])
-  expect(Object.keys(checked.entrypoints)).toHaveLength(16)
+  expect(Object.keys(checked.entrypoints)).toHaveLength(17)
 })

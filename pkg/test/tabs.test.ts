@@ -184,6 +184,22 @@ describe('the tab that leads', () => {
     expect([roles, b.get('n')]).toEqual([['follower'], 3])
   })
 
+  test('hangs: of many that wait one takes the lock away, and keeps it', async () => {
+    withLocks()
+    const [storage, transport] = [shared(), faultyTransport()]
+    const stores: Store<number>[] = []
+    for (let i = 0; i < 7; i++) stores.push(await openStore({ storage, tabs: transport }))
+    const led: number[] = []
+    for (const [at, store] of stores.entries()) {
+      store.addEventListener('role', ({ detail }) => detail.role === 'leader' && led.push(at))
+    }
+    transport.cut(transport.ids[0] as string)
+    await until(() => led.length > 0)
+    // All the others have had a beat since.
+    await new Promise((resolve) => setTimeout(resolve, 1200))
+    expect(led).toHaveLength(1)
+  })
+
   test('is deposed with writes that are not stored: they are done by whoever leads then', async () => {
     withLocks()
     const [inner, transport] = [memory(), faultyTransport()]

@@ -5,6 +5,7 @@
 //! record by record, by the lessor, the watchers and the journal, in that order.
 
 mod leased;
+mod mirrored;
 mod replicated;
 mod stored;
 mod tabs;

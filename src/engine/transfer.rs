@@ -108,9 +108,6 @@ impl Engine {
         self.led = self.led.max(self.claimed_epoch);
         self.options.incarnation = self.incarnation();
         self.options.blob_bytes_max = 0;
-        // A replica holds what its source holds.
-        self.options.limits.bytes_max = 0;
-        self.store.unbound();
         self.journal = None;
         self.requests = Requests::default();
         self.transfers.clear();
@@ -118,7 +115,7 @@ impl Engine {
     }
 
     /// Puts another content in the place of this one.
-    fn replace(&mut self, mut store: Store, lessor: Lessor, incarnation: [u8; 16]) {
+    pub(super) fn replace(&mut self, mut store: Store, lessor: Lessor, incarnation: [u8; 16]) {
         let kept = match () {
             () if incarnation == self.incarnation() => {
                 let common = self.store.common(&store);

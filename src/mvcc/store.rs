@@ -186,12 +186,7 @@ impl Store {
         }
     }
 
-    /// Takes any number of bytes from now on.
-    pub fn unbound(&mut self) {
-        self.limits.bytes_max = 0;
-    }
-
-    pub(super) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.index.bytes() + self.tree.bytes()
     }
 

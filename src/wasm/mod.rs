@@ -7,6 +7,7 @@
 
 mod answer;
 mod convert;
+mod mirror;
 mod tabs;
 
 use core::arch::wasm32::memory_size;

@@ -61,6 +61,7 @@ export async function launchChromium(more: string[] = []): Promise<Chromium> {
 
 /** A Chromium whose whole process group can be killed at once. Its profile outlives it. */
 export interface Killable {
+  /** As users have it: a page behind another one is hidden. */
   readonly context: BrowserContext
   /** SIGKILL to every process of it; resolves when all have ended. */
   kill(): Promise<void>
@@ -68,8 +69,16 @@ export interface Killable {
   close(): Promise<void>
 }
 
-export async function launchKillable(profile: string): Promise<Killable> {
-  const args = [...flags, '--headless', '--remote-debugging-port=0', `--user-data-dir=${profile}`, 'about:blank']
+/** `more` are further flags. */
+export async function launchKillable(profile: string, more: string[] = []): Promise<Killable> {
+  const args = [
+    ...flags,
+    ...more,
+    '--headless',
+    '--remote-debugging-port=0',
+    `--user-data-dir=${profile}`,
+    'about:blank',
+  ]
   // A group of its own, led by it.
   const child = spawn(find(), args, { detached: true, stdio: ['ignore', 'ignore', 'pipe'] })
   const closed = once(child, 'close')
@@ -83,7 +92,7 @@ export async function launchKillable(profile: string): Promise<Killable> {
     await ended()
   }
   try {
-    const browser = await chromium.connectOverCDP(await addressIn(child.stderr))
+    const browser = await chromium.connectOverCDP(await addressIn(child.stderr), { noDefaults: true })
     const [context] = browser.contexts()
     if (!context) throw new Error('Chromium has no context')
     const close = async () => {

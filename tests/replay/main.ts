@@ -1,4 +1,5 @@
-// npx tsx tests/replay/main.ts DIR: replays every trace of a folder through the package, in Node and in Chromium.
+// npx tsx tests/replay/main.ts DIR: replays every trace of a folder through the package, in Node and in Chromium, and through
+// the gateway of its stand-in for etcd.
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -7,6 +8,7 @@ import { gunzip } from 'node:zlib'
 import { build } from 'esbuild'
 import { launchChromium } from '../browser/chromium.js'
 import { serve } from '../browser/server.js'
+import { replayThroughGateway } from './gateway.js'
 import type { Report } from './replay.js'
 import { parse } from './trace.js'
 
@@ -28,6 +30,7 @@ async function main(folder: string | undefined): Promise<void> {
   const server = await serve()
   try {
     await replayInNode(traces)
+    await replayThroughStandIn(traces)
     await replayInChromium(traces, server.url)
   } finally {
     await server.close()
@@ -56,6 +59,19 @@ async function replayInNode(traces: NamedTrace[]): Promise<void> {
   // Not before the server has looked whether the package is built.
   const { replay } = await import('./replay.js')
   await replayAll('Node, memory', traces, ({ file, text }) => replay(text, file, {}))
+}
+
+/** `revkv/testing`, asked as etcd's own clients would. */
+async function replayThroughStandIn(traces: NamedTrace[]): Promise<void> {
+  const { createEtcd } = await import('revkv/testing')
+  await replayAll('the stand-in for etcd, through its gateway', traces, async ({ text }) => {
+    const etcd = await createEtcd()
+    try {
+      return await replayThroughGateway({ url: 'http://etcd', fetch: etcd.fetch }, parse(text))
+    } finally {
+      await etcd.close()
+    }
+  })
 }
 
 async function replayInChromium(traces: NamedTrace[], url: string): Promise<void> {

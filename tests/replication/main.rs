@@ -2,5 +2,6 @@
 
 mod histories;
 mod interleavings;
+mod mirrors;
 mod schedules;
 mod tabs;

@@ -47,6 +47,8 @@ enum Place {
     Web,
     /// The package in Node
     Node,
+    /// A mirror beside the gateway of a real etcd, in Node
+    Etcd,
 }
 
 /// Runs the benchmarks; they print tables, and a whole run is kept in benches/results/latest.json.
@@ -57,6 +59,7 @@ pub fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     }
     match args.place {
         Some(Place::Native) => native(project, &args.only),
+        Some(Place::Etcd) => beside_etcd(project),
         place => beside_peers(project, args, place),
     }
 }
@@ -70,6 +73,12 @@ fn native(project: &Project, only: &[String]) -> Result<ExitCode> {
     let names = NAMES.into_iter().filter(wanted).flat_map(|name| ["--bench", name]);
     cmd!(project.shell, "cargo bench -p revkv {names...}").run()?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn beside_etcd(project: &Project) -> Result<ExitCode> {
+    ensure_all(project, build::NEEDS_AND_ETCD)?;
+    build::build(project)?;
+    project.become_script("benches/etcd/main.ts", vec!["--out".into(), "benches/results/etcd.json".into()])
 }
 
 fn beside_peers(project: &Project, args: &Args, place: Option<Place>) -> Result<ExitCode> {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use xshell::cmd;
 
 use crate::project::{Project, cargo_home};
-use crate::setup::{Piece, browser, ensure_all, node, rust};
+use crate::setup::{Piece, browser, ensure_all, etcd, node, rust};
 use crate::stamp::Work;
 
 /// What the chain needs from the machine.
@@ -17,6 +17,10 @@ pub const NEEDS: &[&Piece] = &[&rust::WASM_TARGET, &rust::WASM_BINDGEN, &node::N
 /// What the chain needs, and a browser for what it built.
 pub const NEEDS_AND_BROWSER: &[&Piece] =
     &[&browser::CHROMIUM, &rust::WASM_TARGET, &rust::WASM_BINDGEN, &node::NODE, &node::NPM_PACKAGES];
+
+/// What the chain needs, and a cluster for what it built.
+pub const NEEDS_AND_ETCD: &[&Piece] =
+    &[&etcd::ETCD, &rust::WASM_TARGET, &rust::WASM_BINDGEN, &node::NODE, &node::NPM_PACKAGES];
 
 /// What the chain needs, and every browser that what it built is tried in.
 pub const NEEDS_AND_BROWSERS: &[&Piece] =

@@ -39,6 +39,10 @@ const TIME_MAX: Duration = Duration::from_secs(180);
 const SEEDS: &str = "0";
 const SEEDS_OF_THE_MODEL: &str = "999";
 
+/// How long tabs are simulated: a few seconds, where an hour of each of twenty seeds is a part of `cargo xtask test`.
+const TABS_SEEDS: &str = "8";
+const TABS_MINUTES: &str = "31";
+
 /// Makes the mistakes one after the other, and prints what became of each.
 pub fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     let patches = chosen(&project.root.join("tests/planted"), &args.names)?;
@@ -199,7 +203,9 @@ impl Copy {
     /// Runs the tests of one program, which write to the log.
     fn run_until(&self, deadline: Instant, program: &Path, seeds: &str) -> Result<Ending> {
         let log = File::create(&self.log)?;
-        let mut command: Command = cmd!(self.shell, "{program}").env("REVKV_SEEDS", seeds).into();
+        let command = cmd!(self.shell, "{program}").env("REVKV_SEEDS", seeds);
+        let command = command.env("REVKV_TABS_SEEDS", TABS_SEEDS).env("REVKV_TABS_MINUTES", TABS_MINUTES);
+        let mut command: Command = command.into();
         let mut tests = command.stdout(log.try_clone()?).stderr(log).spawn()?;
         while Instant::now() < deadline {
             if let Some(status) = tests.try_wait()? {

@@ -1,5 +1,6 @@
 //! What a machine needs: each piece is looked for first, and installed where it is missing.
 
+mod apt;
 pub mod browser;
 pub mod etcd;
 pub mod node;

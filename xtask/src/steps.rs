@@ -4,7 +4,7 @@ use anyhow::Result;
 use xshell::cmd;
 
 use crate::project::{Project, on_path};
-use crate::setup::{Piece, browser, etcd, node, rust};
+use crate::setup::{Piece, browser, node, rust};
 use crate::{advisories, build, sizes};
 
 /// One named check.
@@ -106,6 +106,30 @@ pub const STEPS: &[Step] = &[
         run: package_tests,
     },
     Step {
+        name: "mirror",
+        about: "a store as the mirror of a real etcd",
+        needs: build::NEEDS_AND_ETCD,
+        needs_build: true,
+        when_asked: false,
+        run: |project| mirror(project, 6, 500),
+    },
+    Step {
+        name: "stand-in",
+        about: "revkv/testing and a real etcd are asked the same, and answer the same",
+        needs: build::NEEDS_AND_ETCD,
+        needs_build: true,
+        when_asked: false,
+        run: stand_in,
+    },
+    Step {
+        name: "etcd",
+        about: "the same, with more keys and for longer",
+        needs: build::NEEDS_AND_ETCD,
+        needs_build: true,
+        when_asked: true,
+        run: |project| mirror(project, 60, 10_000),
+    },
+    Step {
         name: "browser",
         about: "the pages end to end, in a headless browser",
         needs: build::NEEDS_AND_BROWSER,
@@ -138,14 +162,6 @@ pub const STEPS: &[Step] = &[
         run: traces,
     },
     Step {
-        name: "etcd",
-        about: "revkv/testing and a real etcd are asked the same, and answer the same",
-        needs: build::NEEDS,
-        needs_build: true,
-        when_asked: false,
-        run: real_etcd,
-    },
-    Step {
         name: "deny",
         about: "dependencies: licences, sources and bans",
         needs: &[&rust::CARGO_DENY],
@@ -171,7 +187,7 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "soak",
-        about: "processes that are killed in the middle of writing, often",
+        about: "processes that are killed in the middle of writing, often; tabs that are simulated for days",
         needs: build::NEEDS_AND_BROWSER,
         needs_build: true,
         when_asked: true,
@@ -191,6 +207,9 @@ pub const STEPS: &[Step] = &[
 const NODE_KILLS: &str = "120";
 const WORKERD_KILLS: &str = "40";
 const CHROMIUM_KILLS: &str = "40";
+/// Tabs are simulated for so long, with so many seeds.
+const TABS_MINUTES: &str = "1440";
+const TABS_SEEDS: &str = "10";
 
 fn fmt(project: &Project) -> Result<Outcome> {
     cmd!(project.shell, "cargo fmt --all --check").run()?;
@@ -247,6 +266,19 @@ fn reference(project: &Project) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
+/// Random writers go on for so long, on so many keys.
+fn mirror(project: &Project, seconds: u32, keys: u32) -> Result<Outcome> {
+    let tests = cmd!(project.shell, "npm test -w pkg -- test/etcd");
+    let tests = tests.env("ETCD_SECONDS", seconds.to_string()).env("ETCD_KEYS", keys.to_string());
+    tests.run()?;
+    Ok(Outcome::Passed)
+}
+
+fn stand_in(project: &Project) -> Result<Outcome> {
+    cmd!(project.shell, "node --import tsx tests/stand-in/main.ts").run()?;
+    Ok(Outcome::Passed)
+}
+
 fn package_tests(project: &Project) -> Result<Outcome> {
     cmd!(project.shell, "npm test -w pkg").run()?;
     Ok(Outcome::Passed)
@@ -272,15 +304,6 @@ fn traces(project: &Project) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// Not a piece that the step needs: a machine that can have no etcd has not failed, and has not passed either.
-fn real_etcd(project: &Project) -> Result<Outcome> {
-    if let Err(error) = etcd::ETCD.ensure(project) {
-        return Ok(Outcome::NotChecked(format!("{error:#}")));
-    }
-    cmd!(project.shell, "node --import tsx tests/etcd/main.ts").run()?;
-    Ok(Outcome::Passed)
-}
-
 fn deny(project: &Project) -> Result<Outcome> {
     advisories::cargo_deny(project, &["check", "bans", "licenses", "sources"])?;
     Ok(Outcome::Passed)
@@ -293,8 +316,12 @@ fn package_sizes(project: &Project) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// The tests of killed processes that the steps `package` and `browser` have, too, with more kills. Each prints its seed.
+/// The tests of killed processes that the steps `package` and `browser` have, too, with more kills, and the simulation of tabs
+/// that the step `rust` has, for longer. Each prints its seed.
 fn soak(project: &Project) -> Result<Outcome> {
+    let tabs =
+        cmd!(project.shell, "cargo test -p revkv --test replication -- --nocapture tabs_that_share_a_store_agree");
+    tabs.env("REVKV_TABS_MINUTES", TABS_MINUTES).env("REVKV_TABS_SEEDS", TABS_SEEDS).run()?;
     let vitest = |kills: &str, rest: &[&str]| {
         let run = cmd!(project.shell, "node_modules/.bin/vitest run {rest...} -t killed");
         run.env("REVKV_KILLS", kills).run()

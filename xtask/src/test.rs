@@ -18,7 +18,7 @@ Environment:
   CHROME             the Chromium to use, instead of one on PATH
   CHROMEDRIVER       its driver, likewise
   FIREFOX            the Firefox of the matrix, likewise
-  ETCD               the etcd to compare with, likewise
+  ETCD               the etcd that mirrors are tried on, likewise
   REVKV_ADVISORY_DB  a folder or a .tar.gz with the RustSec advisory database, for machines that cannot fetch it;
                      it is unpacked to where cargo-deny keeps its own";
 

@@ -2,4 +2,5 @@
 
 export type { Transport, TransportChannel } from '../types.js'
 export { broadcast } from './broadcast.js'
+export { tellPageLife } from './page.js'
 export { type DedicatedScope, messagePort } from './port.js'

@@ -23,8 +23,8 @@ export interface Shown {
   lead(medium: Medium, sentinel: Sentinel | undefined): void
   /** From now on it writes no more. Resolves when it has let go of the storage. */
   follow(): Promise<void>
-  /** What was written here is with the storage, as far as it can be brought there. */
-  flushed(): Promise<void>
+  /** Resolves when what was written here is on its way to the storage, or waits for what is. */
+  sent(): Promise<void>
   /** Resolves when all that was applied is in the storage. */
   written(durability: 'relaxed' | 'strict'): Promise<void>
   /** Others may have changed the content, or asked for something that has to be stored. */
@@ -112,7 +112,11 @@ export class Tab {
     this.#maxBytes = maxBytes
     this.#sentinel = Sentinel.of(storage, name)
     this.#election = new Election(`revkv:${storage.name}:${name}`, {
-      elected: () => this.#takeLead(),
+      elected: () => {
+        // Before the storage is read, or whoever else has heard nothing takes the lock away again.
+        this.#channel?.send(Uint8Array.of(kinds.alive))
+        this.#takeLead()
+      },
       deposed: () => this.#deposed(),
       ask: () => this.#channel?.send(Uint8Array.of(kinds.ask)),
       failed: (error) => this.fail(error),
@@ -238,13 +242,13 @@ export class Tab {
    */
   async #leave(): Promise<void> {
     if (!this.#channel) return
-    if (this.#leads) {
-      await this.#shown?.flushed()
-      await this.#stepDown()
-    }
+    // Nothing that takes the storage's answer: a frozen page gets none, though it still gets messages.
+    if (this.#leads) await this.#shown?.sent()
+    const stepped = this.#leads ? this.#stepDown() : undefined
     this.#channel?.close()
     this.#channel = undefined
     await this.#election.resign()
+    await stepped
   }
 
   #tick(): void {

@@ -1,213 +1,283 @@
-// etcd's HTTP/JSON gateway: which path is answered by what, and how failures are told.
+// The paths of etcd's HTTP/JSON gateway, and what each does with the member.
 
-import { valuesOf } from './body.js'
-import type { Answer, Bytes } from './kv.js'
+import { RevkvError } from '../errors.js'
+import { toBase64 } from '../etcd/base64.js'
+import { randomLeaseId } from '../lease.js'
+import * as wire from '../wire.js'
+import { documents } from './documents.js'
 import * as kv from './kv.js'
-import * as lease from './lease.js'
-import { Lines } from './lines.js'
-import { int64, Message } from './message.js'
-import { Status } from './status.js'
-import { WatchStream } from './watch.js'
+import { type Member, memberId, version } from './member.js'
+import { Message, present } from './message.js'
+import { Status, statusOf } from './status.js'
+import { responsesMax, WatchStream } from './watch.js'
 
-/** What a request is, whichever way it came. */
-export interface Exchange {
-  method: string
-  path: string
-  body: AsyncIterable<Uint8Array>
-  signal?: AbortSignal | undefined
-}
+type Fields = Record<string, unknown>
+type Unary = (member: Member, message: Message) => Fields
 
-/** One member, as etcd names it where nobody gives it a name. */
-const clusterId = '14841639068965178418'
-const memberId = '10276657743932975437'
-const raftTerm = '2'
-
-/** The etcd whose answers these are. */
-const version = '3.5.30'
-
-type Unary = (store: Bytes, request: Message) => Promise<Answer>
+/** etcd raises a shorter time to live to this: half as much again as its election timeout, in whole seconds. */
+const ttlSecondsMin = 2n
+const ttlSecondsMax = 9_000_000_000n
 
 const unary: Record<string, Unary> = {
-  '/v3/kv/range': kv.range,
-  '/v3/kv/put': kv.put,
-  '/v3/kv/deleterange': kv.deleteRange,
-  '/v3/kv/txn': kv.txn,
-  '/v3/kv/compaction': kv.compaction,
-  '/v3/lease/grant': lease.grant,
-  '/v3/lease/revoke': lease.revoke,
-  '/v3/kv/lease/revoke': lease.revoke,
-  '/v3/lease/timetolive': lease.timeToLive,
-  '/v3/kv/lease/timetolive': lease.timeToLive,
-  '/v3/lease/leases': lease.leases,
-  '/v3/kv/lease/leases': lease.leases,
-  '/v3/maintenance/status': status,
-  '/v3/maintenance/hashkv': hashKv,
-  '/v3/cluster/member/list': members,
+  'kv/range': (member, message) => {
+    const packed = wire.packRange(kv.range(message))
+    const answer = kv.readRange(new wire.Reader(member.core.call((engine) => engine.range(packed))))
+    return headed(member, answer)
+  },
+  'kv/put': (member, message) => headed(member, kv.readPut(member.apply(wire.packPut(kv.put(message))))),
+  'kv/deleterange': (member, message) => {
+    return headed(member, kv.readDelete(member.apply(wire.packDeleteRange(kv.deleteRange(message)))))
+  },
+  'kv/txn': (member, message) => headed(member, kv.readTxn(member.apply(wire.packTxn(kv.txn(message))))),
+  'kv/compaction': (member, message) => {
+    // To the engine anything below 0 would be 0, to which a store that was never compacted can be.
+    if (message.int64('revision') < 0n) throw new RevkvError('COMPACTED', '')
+    member.apply(wire.packCompact(kv.natural(message, 'revision')))
+    member.removeCompacted()
+    return { header: member.header() }
+  },
+  'lease/grant': grant,
+  'lease/revoke': revoke,
+  'kv/lease/revoke': revoke,
+  'lease/timetolive': timeToLive,
+  'kv/lease/timetolive': timeToLive,
+  'lease/leases': leases,
+  'kv/lease/leases': leases,
+  'maintenance/status': (member) => {
+    const [index, bytes] = [BigInt(member.applied), BigInt(member.core.call((engine) => engine.stats()).bytes)]
+    const raft = { raftIndex: index, raftTerm: 2n, raftAppliedIndex: index }
+    return {
+      header: member.header(),
+      ...present({ version, dbSize: bytes, leader: memberId, ...raft, dbSizeInUse: bytes }),
+    }
+  },
+  'maintenance/hashkv': (member, message) => {
+    const revision = kv.natural(message, 'revision')
+    const reader = new wire.Reader(member.core.call((engine) => engine.hash(revision)))
+    const hash = reader.u32()
+    reader.u64() // The revision that was asked for.
+    // Where nothing was compacted etcd says so by -1.
+    return { header: member.header(), ...present({ hash, compact_revision: BigInt(reader.u64() || -1) }) }
+  },
+  'cluster/member/list': (member) => {
+    const clientURLs = [...member.clientUrls]
+    return { header: member.header(0), members: [present({ ID: memberId, name: 'revkv', clientURLs })] }
+  },
+  'auth/authenticate': () => {
+    throw new Status('FAILED_PRECONDITION', 'etcdserver: authentication is not enabled')
+  },
 }
 
-/** What etcd has and this has not. */
-const missing = /^\/v3\/(auth|election|lock|cluster\/member|maintenance)\//
+/** A body, and when the first message has been read: its failure is the answer, as in etcd; what comes later is passed over. */
+interface Streaming {
+  body: ReadableStream<Uint8Array>
+  begun: Promise<void>
+}
 
-const cors = {
-  'access-control-allow-headers': 'accept, content-type, authorization',
-  'access-control-allow-methods': 'POST, GET, OPTIONS, PUT, DELETE',
+/** Paths that take any number of messages, and answer by a line for each response. */
+const streams: Record<string, (member: Member, request: Request) => Streaming> = {
+  watch: watchStream,
+  'lease/keepalive': keepAliveStream,
+}
+
+const corsHeaders = {
   'access-control-allow-origin': '*',
+  'access-control-allow-methods': 'POST, GET, OPTIONS, PUT, DELETE',
+  'access-control-allow-headers': 'accept, content-type, authorization',
 }
-const plainHeaders = { ...cors, 'content-type': 'text/plain; charset=utf-8' }
-const jsonHeaders = { ...cors, 'content-type': 'application/json', 'grpc-metadata-content-type': 'application/grpc' }
 
-export class Gateway {
-  readonly #store: Bytes
-  readonly #progressIntervalMs: number
-  readonly #open = new Set<Lines>()
-
-  constructor(store: Bytes, progressIntervalMs: number) {
-    this.#store = store
-    this.#progressIntervalMs = progressIntervalMs
+/** Answers a request as the gateway of a member would. */
+export async function answer(member: Member, request: Request): Promise<Response> {
+  const { pathname } = new URL(request.url)
+  if (request.method === 'OPTIONS') return new Response(null, { headers: corsHeaders })
+  if (pathname === '/version') return look(request, { etcdserver: version, etcdcluster: '3.5.0' }, 'application/json')
+  if (pathname === '/health') return look(request, { health: 'true', reason: '' }, 'text/plain; charset=utf-8')
+  const path = pathname.replace(/^\/v3(?:beta)?\//, '')
+  const [asked, stream] = [Object.hasOwn(unary, path) && unary[path], Object.hasOwn(streams, path) && streams[path]]
+  if (!asked && !stream) return text(/^\/v3(?:beta)?(?:\/|$)/.test(pathname) ? 'Not Found' : '404 page not found', 404)
+  if (request.method !== 'POST') return text('Method Not Allowed', 405)
+  try {
+    checkToken(member, request)
+    if (stream) return await streaming(stream(member, request))
+    return json(asked ? asked(member, await only(request)) : {})
+  } catch (e) {
+    const { message, code, httpStatus } = statusOf(e)
+    return json({ error: message, code, message }, httpStatus)
   }
+}
 
-  /** Answers every request; rejects only with the reason of its signal. */
-  async answer(exchange: Exchange): Promise<Response> {
-    exchange.signal?.throwIfAborted()
-    const { method, path } = exchange
-    if (method === 'OPTIONS') return new Response(null, { headers: cors })
-    if (path === '/version') return get(method, { etcdserver: version, etcdcluster: '3.5.0' })
-    if (path === '/health') return get(method, { health: 'true', reason: '' }, plainHeaders)
-    const call = Object.hasOwn(unary, path) ? unary[path] : undefined
-    const isKnown = call || path === '/v3/watch' || path === '/v3/lease/keepalive'
-    if (isKnown && method !== 'POST') return text(405, 'Method Not Allowed')
-    try {
-      if (call) return json(await this.#unary(call, exchange))
-      if (path === '/v3/watch') return await this.#watch(exchange)
-      if (path === '/v3/lease/keepalive') return await this.#keepAlive(exchange)
-    } catch (e) {
-      exchange.signal?.throwIfAborted()
-      return refusal(Status.of(e))
-    }
-    if (missing.test(path)) return refusal(new Status(12, `revkv/testing has no ${path}`))
-    return text(404, /^\/v3(\/|$)/.test(path) ? 'Not Found' : '404 page not found')
+async function streaming({ body, begun }: Streaming): Promise<Response> {
+  try {
+    await begun
+  } catch (e) {
+    // etcd has a code of its own for a stream that cannot begin.
+    throw new Status('UNKNOWN', statusOf(e).message)
   }
+  return new Response(body, { headers: { ...corsHeaders, 'content-type': 'application/json' } })
+}
 
-  close(): void {
-    for (const lines of this.#open) lines.end()
+/** gRPC takes no larger message. */
+const messageBytesMax = 2 << 20
+
+/** The first message of a body; what comes behind it is passed over, and no body is an empty message. */
+async function only(request: Request): Promise<Message> {
+  if (!request.body) return new Message({})
+  const { value = '' } = await documents(request.body).next()
+  // Nearly all of a large one is base64.
+  const bytes = Math.floor((value.length * 3) / 4)
+  if (bytes > messageBytesMax) {
+    const message = `grpc: received message larger than max (${bytes} vs. ${messageBytesMax})`
+    throw new Status('RESOURCE_EXHAUSTED', message)
   }
+  return Message.parse(value)
+}
 
-  /** The first value of a body is the request, as in etcd, whatever comes after it. No body is an empty one. */
-  async #unary(call: Unary, { body }: Exchange): Promise<Answer> {
-    const { value } = await valuesOf(body).next()
-    const answer = await call(this.#store, new Message(value))
-    return { header: header(this.#store.revision), ...answer }
+function look(request: Request, value: unknown, type: string): Response {
+  if (request.method !== 'GET') return text('Method Not Allowed', 405)
+  return new Response(JSON.stringify(value), { headers: { ...corsHeaders, 'content-type': type } })
+}
+
+function checkToken({ options: { token } }: Member, request: Request): void {
+  if (token === undefined || request.headers.get('authorization') === token) return
+  throw new Status('UNAUTHENTICATED', 'etcdserver: invalid auth token')
+}
+
+function headed(member: Member, { revision, fields }: kv.Answer): Fields {
+  return { header: member.header(revision), ...fields }
+}
+
+function grant(member: Member, message: Message): Fields {
+  const [ttl, wanted] = [message.int64('TTL'), message.int64('ID')]
+  if (ttl > ttlSecondsMax) throw new Status('OUT_OF_RANGE', 'etcdserver: too large lease TTL')
+  const id = wanted === 0n ? randomLeaseId() : wanted
+  const granted = ttl < ttlSecondsMin ? ttlSecondsMin : ttl
+  member.apply(wire.packLeaseGrant(id, Number(granted)))
+  return { header: member.header(), ...present({ ID: id, TTL: granted }) }
+}
+
+function revoke(member: Member, message: Message): Fields {
+  member.apply(wire.packLeaseRevoke(message.int64('ID')))
+  return { header: member.header() }
+}
+
+function timeToLive(member: Member, message: Message): Fields {
+  const ID = message.int64('ID')
+  const packed = member.core.call((engine) => engine.lease(ID, Date.now()))
+  if (!packed) return { header: member.header(), ...present({ ID, TTL: -1n }) }
+  const { ttlSeconds, remainingMs, keys } = wire.readLease(packed)
+  const TTL = BigInt(Math.floor(remainingMs / 1000))
+  const named = message.flag('keys') ? keys.map(toBase64) : []
+  return { header: member.header(), ...present({ ID, TTL, grantedTTL: BigInt(ttlSeconds), keys: named }) }
+}
+
+function leases(member: Member): Fields {
+  const ids = member.core.call((engine) => engine.leases())
+  const left = (id: bigint) => {
+    const packed = member.core.call((engine) => engine.lease(id, Date.now()))
+    return packed ? wire.readLease(packed).remainingMs : 0
   }
+  // By the time they have left, as etcd lists them.
+  const listed = ids.map((id) => ({ id, leftMs: left(id) })).sort((a, b) => a.leftMs - b.leftMs)
+  return { header: member.header(), ...present({ leases: listed.map(({ id }) => present({ ID: id })) }) }
+}
 
-  async #watch(exchange: Exchange): Promise<Response> {
-    const lines = this.#lines(exchange)
-    const settings = { store: this.#store, progressIntervalMs: this.#progressIntervalMs, header }
-    const stream = new WatchStream(settings, lines)
-    return this.#streaming(exchange, lines, (request) => stream.read(request))
-  }
+/** A watch goes on when all its requests have come; it ends when its reader goes, or the member. */
+function watchStream(member: Member, request: Request): Streaming {
+  let stream: WatchStream | undefined
+  const { begun, began, failed } = beginning()
+  const body = new ReadableStream<Uint8Array>(
+    {
+      start(controller) {
+        const hasRoom = () => (controller.desiredSize ?? 0) > 0
+        const opened = new WatchStream(member, (result) => controller.enqueue(line({ result })), hasRoom)
+        stream = opened
+        opened.onClose = () => controller.close()
+        const take = (message: Message) => {
+          opened.take(message)
+          began()
+        }
+        takeAll(request, take).then(began, (e) => {
+          // Of a stream that has begun, the watches go on.
+          if (failed(e)) opened.close()
+        })
+      },
+      pull: () => stream?.deliver(),
+      cancel() {
+        if (!stream) return
+        stream.onClose = () => {}
+        stream.close()
+      },
+    },
+    { highWaterMark: responsesMax },
+  )
+  return { body, begun }
+}
 
-  async #keepAlive(exchange: Exchange): Promise<Response> {
-    const lines = this.#lines(exchange)
-    const read = (request: Message) => {
-      const id = request.int64('ID')
-      return async () => {
-        const answer = await lease.keepAlive(this.#store, id)
-        await lines.write({ result: { header: header(this.#store.revision), ...answer } })
+function keepAliveStream(member: Member, request: Request): Streaming {
+  const { begun, began, failed } = beginning()
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      const take = (message: Message) => {
+        controller.enqueue(line({ result: keepAlive(member, message) }))
+        began()
       }
+      const end = () => controller.close()
+      // Not awaited: a stream that is starting is not read.
+      takeAll(request, take).then(began, failed).then(end, end)
+    },
+  })
+  return { body, begun }
+}
+
+/** Settled by what happens first. `failed` says whether it was that. */
+function beginning() {
+  let [isBegun, began, reject] = [false, () => {}, (_: unknown) => {}]
+  const begun = new Promise<void>((resolve, refuse) => {
+    began = () => {
+      isBegun = true
+      resolve()
     }
-    return this.#streaming(exchange, lines, read, true)
+    reject = refuse
+  })
+  const failed = (e: unknown) => {
+    reject(e)
+    return !isBegun
   }
+  return { begun, began, failed }
+}
 
-  #lines({ signal }: Exchange): Lines {
-    const lines = new Lines(signal)
-    this.#open.add(lines)
-    void lines.ended.then(() => this.#open.delete(lines))
-    return lines
+/** A lease that is not there is answered by a time to live of 0, which is left out. */
+function keepAlive(member: Member, message: Message): Fields {
+  const ID = message.int64('ID')
+  const isThere = member.core.call((engine) => engine.lease(ID, Date.now())) !== undefined
+  let TTL = 0n
+  if (isThere) {
+    const reader = member.apply(wire.packLeaseKeepAlive(ID))
+    reader.u64() // The revision, which a keep-alive does not move.
+    TTL = BigInt(reader.u64())
   }
-
-  /**
-   * Does what one request after the other asks for. Of what cannot be read, the first is refused; later ones end the reading,
-   * and what was begun goes on. With `endsWithBody` the answer ends when the requests do.
-   */
-  async #streaming(
-    { body }: Exchange,
-    lines: Lines,
-    read: (request: Message) => () => Promise<void>,
-    endsWithBody = false,
-  ): Promise<Response> {
-    const values = valuesOf(body)
-    let act: (() => Promise<void>) | undefined
-    try {
-      const { value, done } = await values.next()
-      if (!done) act = read(new Message(value))
-    } catch (e) {
-      lines.end()
-      // etcd tells this by a code of its own, for requests that are streams.
-      throw new Status(2, Status.of(e).message)
-    }
-    void actOnAll(act, values, read).then(
-      () => endsWithBody && lines.end(),
-      // What cannot be read is not answered. Anything else: the reader is gone, or the store.
-      (e) => (endsWithBody || !(e instanceof Status)) && lines.end(),
-    )
-    return new Response(lines.body, { headers: jsonHeaders })
-  }
+  return { header: member.header(), ...present({ ID, TTL }) }
 }
 
-async function actOnAll(
-  first: (() => Promise<void>) | undefined,
-  values: AsyncIterable<unknown>,
-  read: (request: Message) => () => Promise<void>,
-): Promise<void> {
-  await first?.()
-  for await (const value of values) await read(new Message(value))()
+async function takeAll(request: Request, take: (message: Message) => void): Promise<void> {
+  if (!request.body) return
+  for await (const document of documents(request.body)) take(Message.parse(document))
 }
 
-function header(revision: number): Answer {
-  return { cluster_id: clusterId, member_id: memberId, revision: int64(revision), raft_term: raftTerm }
+function line(value: unknown): Uint8Array {
+  return new TextEncoder().encode(`${JSON.stringify(value)}\n`)
 }
 
-async function status(store: Bytes): Promise<Answer> {
-  const { bytes } = store.stats()
-  const index = String(store.revision)
-  return {
-    version,
-    dbSize: int64(bytes),
-    leader: memberId,
-    raftIndex: index,
-    raftTerm,
-    raftAppliedIndex: index,
-    dbSizeInUse: int64(bytes),
-  }
+function json(value: unknown, status = 200): Response {
+  return new Response(JSON.stringify(value), {
+    status,
+    headers: { ...corsHeaders, 'content-type': 'application/json' },
+  })
 }
 
-async function hashKv(store: Bytes, request: Message): Promise<Answer> {
-  const { hash, compactRevision, revision } = store.hash(kv.natural(request.int64('revision')))
-  return {
-    hash: hash || undefined,
-    compact_revision: compactRevision > 0 ? int64(compactRevision) : '-1',
-    hash_revision: int64(revision),
-  }
-}
-
-async function members(): Promise<Answer> {
-  const urls = { peerURLs: ['http://localhost:2380'], clientURLs: ['http://localhost:2379'] }
-  // Of all answers this one says no revision.
-  return { header: header(0), members: [{ ID: memberId, name: 'default', ...urls }] }
-}
-
-function get(method: string, answer: Answer, headers?: HeadersInit): Response {
-  return method === 'GET' ? json(answer, headers) : text(405, 'Method Not Allowed')
-}
-
-function json(answer: Answer, headers: HeadersInit = jsonHeaders): Response {
-  return new Response(JSON.stringify(answer), { headers })
-}
-
-function refusal(status: Status): Response {
-  return new Response(JSON.stringify(status), { status: status.http, headers: jsonHeaders })
-}
-
-function text(status: number, line: string): Response {
-  return new Response(`${line}\n`, { status, headers: plainHeaders })
+function text(value: string, status: number): Response {
+  return new Response(`${value}\n`, {
+    status,
+    headers: { ...corsHeaders, 'content-type': 'text/plain; charset=utf-8' },
+  })
 }

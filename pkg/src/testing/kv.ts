@@ -1,303 +1,187 @@
-// etcd's KV service over a store of bytes: range, put, deleterange, txn, compaction.
+// The KV service: requests to the engine's, and its answers back.
 
 import { RevkvError } from '../errors.js'
-import type {
-  Compare,
-  CompareResult,
-  DeleteResult,
-  Entry,
-  ListOptions,
-  ListResult,
-  PutResult,
-  Range,
-  Store,
-  TxnOp,
-  TxnOpResult,
-  TxnRequest,
-  TxnResult,
-} from '../types.js'
-import { bytes, flag, int64, list, type Message } from './message.js'
+import { toBase64 } from '../etcd/base64.js'
+import type * as wire from '../wire.js'
+import type { Reader } from '../wire.js'
+import { type Message, present } from './message.js'
 import { Status } from './status.js'
 
-export type Bytes = Store<Uint8Array>
+const sortTargets = ['KEY', 'VERSION', 'CREATE', 'MOD', 'VALUE'] as const
+const sortOrders = ['NONE', 'ASCEND', 'DESCEND'] as const
+const compareTargets = ['VERSION', 'CREATE', 'MOD', 'VALUE', 'LEASE'] as const
+const compareResults = ['EQUAL', 'GREATER', 'LESS', 'NOT_EQUAL'] as const
 
-/** An answer's fields beside its header. */
-export type Answer = Record<string, unknown>
+const targetNames = {
+  KEY: 'key',
+  VERSION: 'version',
+  CREATE: 'createRevision',
+  MOD: 'modRevision',
+  VALUE: 'value',
+} as const
+const resultNames = { EQUAL: '=', GREATER: '>', LESS: '<', NOT_EQUAL: '!=' } as const
 
-export async function range(store: Bytes, request: Message): Promise<Answer> {
-  const query = readRange(request, store)
-  const { keys, options } = query
-  if (query.countOnly) return { count: int64(store.count(keys, { revision: options.revision ?? 0 })) }
-  return rangeAnswer(query, store.list(keys, options))
-}
-
-export async function put(store: Bytes, request: Message): Promise<Answer> {
-  const { key, value, options } = readPut(request)
-  return putAnswer(await store.put(key, value, options))
-}
-
-export async function deleteRange(store: Bytes, request: Message): Promise<Answer> {
-  const { target, prevEntries } = readDelete(request)
-  return deleteAnswer(await store.delete(target, { prevEntries }))
-}
-
-export async function txn(store: Bytes, request: Message): Promise<Answer> {
-  const { asked, answer } = readTxn(request, store, 1)
-  return answer(await store.txn(asked))
-}
-
-export async function compaction(store: Bytes, request: Message): Promise<Answer> {
-  const revision = request.int64('revision')
-  // A store that was never compacted may be at 0 once; nothing of it is gone then.
-  if (revision < 0n || (revision === 0n && store.compactRevision > 0)) throw new RevkvError('COMPACTED', '')
-  if (revision > 0n) await store.compact(natural(revision))
-  return {}
-}
-
-// Keys.
-
-/** A key alone, a range, or with the end "\0" all from the key on. */
-function readKeys(request: Message): { key: Uint8Array; target: Uint8Array | Range } {
-  const [key, end] = [request.bytes('key'), request.bytes('range_end')]
-  if (key.length === 0) throw Status.invalid('etcdserver: key is not provided')
-  if (end.length === 0) return { key, target: key }
-  return { key, target: isZero(end) ? { start: key } : { start: key, end } }
-}
-
-export function isZero(key: Uint8Array): boolean {
-  return key.length === 1 && key[0] === 0
-}
-
-/** What is too large for a number is far beyond every revision and count. */
-export function natural(value: bigint): number {
-  if (value <= 0n) return 0
-  return value > BigInt(Number.MAX_SAFE_INTEGER) ? Number.MAX_SAFE_INTEGER : Number(value)
-}
-
-// Range.
-
-const orders = ['NONE', 'ASCEND', 'DESCEND']
-const targets = ['KEY', 'VERSION', 'CREATE', 'MOD', 'VALUE']
-const sortBy = ['key', 'version', 'createRevision', 'modRevision', 'value'] as const
-
-interface Query {
-  keys: Range
-  options: ListOptions
-  countOnly: boolean
-  keysOnly: boolean
-  /** Sorted when the limit has cut already: etcd does so where no order is asked for. */
-  sortLast?: { by: (typeof sortBy)[number]; limit: number }
-}
-
-function readRange(request: Message, store: Bytes, isInTxn = false): Query {
-  const { key, target } = readKeys(request)
-  // Nothing lies between a key and itself with a zero byte more.
-  const keys = target instanceof Uint8Array ? { start: key, end: Uint8Array.of(...key, 0) } : target
-  const [order, by] = [request.choice('sort_order', orders), sortBy[request.choice('sort_target', targets)]]
-  if (order >= orders.length || !by) throw Status.invalid('etcdserver: invalid sort option')
-  const limit = natural(request.int64('limit'))
-  const keysOnly = request.flag('keys_only')
-  const filters = readFilters(request)
-  const revision = readRevision(request.int64('revision'), store, isInTxn)
-  const query = { keys, countOnly: request.flag('count_only'), keysOnly }
-  const isFiltered = Object.values(filters).some((bound) => bound !== 0)
-  if (order === 0 && by !== 'key' && limit > 0 && !isFiltered) {
-    return {
-      ...query,
-      options: { revision, limit: Math.min(limit + 1, Number.MAX_SAFE_INTEGER) },
-      sortLast: { by, limit },
-    }
-  }
-  return { ...query, options: { revision, limit, keysOnly, sortBy: by, reverse: order === 2, ...filters } }
-}
-
-/** A negative revision is the newest, but in a txn of a store that was compacted it is one that is gone. */
-function readRevision(revision: bigint, store: Bytes, isInTxn: boolean): number {
-  return isInTxn && revision < 0n && store.compactRevision > 1 ? 1 : natural(revision)
-}
-
-function readFilters(request: Message) {
-  const bound = (name: string) => request.int64(name)
-  const [maxMod, maxCreate] = [bound('max_mod_revision'), bound('max_create_revision')]
-  // A negative maximum lets nothing through.
-  const least = (min: bigint, max: bigint) => (max < 0n ? Number.MAX_SAFE_INTEGER : natural(min))
+export function put(message: Message): wire.Put {
   return {
-    minModRevision: least(bound('min_mod_revision'), maxMod),
-    maxModRevision: natural(maxMod),
-    minCreateRevision: least(bound('min_create_revision'), maxCreate),
-    maxCreateRevision: natural(maxCreate),
+    key: message.bytes('key'),
+    value: message.bytes('value'),
+    lease: message.int64('lease'),
+    prevKv: message.flag('prev_kv'),
+    ignoreValue: message.flag('ignore_value'),
+    ignoreLease: message.flag('ignore_lease'),
   }
 }
 
-function rangeAnswer({ countOnly, keysOnly, sortLast }: Query, found: ListResult<Uint8Array>): Answer {
-  const count = int64(found.count)
-  if (countOnly) return { count }
-  let [entries, more] = [found.toArray(), found.more]
-  if (sortLast) {
-    more = entries.length > sortLast.limit
-    entries = entries.sort((a, b) => compare(a[sortLast.by], b[sortLast.by])).slice(0, sortLast.limit)
-  }
-  return { kvs: list(entries.map((entry) => keyValue(entry, keysOnly))), more: flag(more), count }
+export function deleteRange(message: Message): wire.DeleteRange {
+  return { keys: keyRange(message), prevKv: message.flag('prev_kv') }
 }
 
-function compare(a: number | string | Uint8Array, b: number | string | Uint8Array): number {
-  if (typeof a === 'number' && typeof b === 'number') return a - b
-  const [left, right] = [a as Uint8Array, b as Uint8Array]
-  const at = left.findIndex((byte, i) => byte !== right[i])
-  return at < 0 ? left.length - right.length : at < right.length ? Number(left[at]) - Number(right[at]) : 1
-}
-
-export function keyValue(entry: Entry<Uint8Array>, keysOnly = false): Answer {
+export function range(message: Message): wire.RangeRequest {
   return {
-    key: bytes(keyOf(entry)),
-    create_revision: int64(entry.createRevision),
-    mod_revision: int64(entry.modRevision),
-    version: int64(entry.version),
-    value: keysOnly ? undefined : bytes(entry.bytes),
-    lease: int64(entry.lease),
+    keys: keyRange(message),
+    revision: natural(message, 'revision'),
+    limit: natural(message, 'limit'),
+    keysOnly: message.flag('keys_only'),
+    countOnly: message.flag('count_only'),
+    uncounted: false,
+    sortBy: targetNames[message.option('sort_target', sortTargets)],
+    descend: message.option('sort_order', sortOrders) === 'DESCEND',
+    ...bounds(message),
   }
 }
 
-/** Typed as text, since most stores show keys so; the gateway's shows bytes. */
-export function keyOf({ key }: { key: string }): Uint8Array {
-  return key as unknown as Uint8Array
-}
-
-// Put and delete.
-
-function readPut(request: Message) {
-  const key = request.bytes('key')
-  if (key.length === 0) throw Status.invalid('etcdserver: key is not provided')
-  const options = {
-    lease: request.int64('lease'),
-    prevEntry: request.flag('prev_kv'),
-    ignoreValue: request.flag('ignore_value'),
-    ignoreLease: request.flag('ignore_lease'),
+/** A maximum below 0 lets nothing through. */
+function bounds(message: Message) {
+  const least = (min: string, max: string) =>
+    message.int64(max) < 0n ? Number.MAX_SAFE_INTEGER : natural(message, min)
+  return {
+    minModRevision: least('min_mod_revision', 'max_mod_revision'),
+    maxModRevision: natural(message, 'max_mod_revision'),
+    minCreateRevision: least('min_create_revision', 'max_create_revision'),
+    maxCreateRevision: natural(message, 'max_create_revision'),
   }
-  return { key, value: request.bytes('value'), options }
 }
 
-function putAnswer({ prevEntry }: PutResult<Uint8Array>): Answer {
-  return { prev_kv: prevEntry && keyValue(prevEntry) }
-}
-
-function readDelete(request: Message) {
-  return { target: readKeys(request).target, prevEntries: request.flag('prev_kv') }
-}
-
-function deleteAnswer({ deleted, prevEntries = [] }: DeleteResult<Uint8Array>): Answer {
-  return { deleted: int64(deleted), prev_kvs: list(prevEntries.map((entry) => keyValue(entry))) }
-}
-
-// Txn. Each request is read together with how its answer will be written.
-
-interface Asked<Request, Result> {
-  asked: Request
-  answer(result: Result): Answer
-}
-
-/** etcd's budget, of which each level of nesting takes at least one. */
+/** The engine's budget, of which each level takes at least one: what is deeper is not read. */
 const depthMax = 128
 
-function readTxn(request: Message, store: Bytes, depth: number): Asked<TxnRequest<Uint8Array>, TxnResult<Uint8Array>> {
+export function txn(message: Message, depth = 1): wire.Txn {
   if (depth > depthMax) throw new RevkvError('TOO_MANY_OPERATIONS', '')
-  const lists = ['compare', 'success', 'failure'].map((name) => request.messages(name))
-  // Told before any of the operations is looked at.
-  if (lists.some(({ length }) => length > depthMax)) throw new RevkvError('TOO_MANY_OPERATIONS', '')
-  const [compares = [], success = [], failure = []] = lists
-  const asked = { if: compares.map(readCompare) }
-  const then = success.map((op) => readOp(op, store, depth))
-  const otherwise = failure.map((op) => readOp(op, store, depth))
   return {
-    asked: { ...asked, then: then.map((op) => op.asked), else: otherwise.map((op) => op.asked) },
-    answer: ({ ok, results }) => {
-      const taken = ok ? then : otherwise
-      return { succeeded: flag(ok), responses: list(results.map((result, i) => taken[i]?.answer(result) ?? {})) }
-    },
+    compare: message.messages('compare').map(compare),
+    success: message.messages('success').map((inner) => op(inner, depth)),
+    failure: message.messages('failure').map((inner) => op(inner, depth)),
   }
 }
 
-function readOp(op: Message, store: Bytes, depth: number): Asked<TxnOp<Uint8Array>, TxnOpResult<Uint8Array>> {
-  if (op.has('request_range')) {
-    const query = readRange(op.message('request_range'), store, true)
-    // There is no count in a txn: of a list without values only the count is told.
-    const options = query.countOnly ? { revision: query.options.revision ?? 0, keysOnly: true } : query.options
-    return {
-      asked: { list: query.keys, options },
-      answer: (result) => {
-        const found = (result as { list: ListResult<Uint8Array> }).list
-        return { response_range: { header: header(found), ...rangeAnswer(query, found) } }
-      },
-    }
-  }
-  if (op.has('request_put')) {
-    const { key, value, options } = readPut(op.message('request_put'))
-    return {
-      asked: { put: [key, value], ...options },
-      answer: (result) => {
-        const done = (result as { put: PutResult<Uint8Array> }).put
-        return { response_put: { header: header(done), ...putAnswer(done) } }
-      },
-    }
-  }
-  if (op.has('request_delete_range')) {
-    const { target, prevEntries } = readDelete(op.message('request_delete_range'))
-    return {
-      asked: { delete: target, prevEntries },
-      answer: (result) => {
-        const done = (result as { delete: DeleteResult<Uint8Array> }).delete
-        return { response_delete_range: { header: header(done), ...deleteAnswer(done) } }
-      },
-    }
-  }
-  if (!op.has('request_txn')) throw Status.invalid('etcdserver: key not found')
-  const inner = readTxn(op.message('request_txn'), store, depth + 1)
-  return {
-    asked: { txn: inner.asked },
-    // etcd leaves this header empty.
-    answer: (result) => ({
-      response_txn: { header: {}, ...inner.answer((result as { txn: TxnResult<Uint8Array> }).txn) },
-    }),
-  }
+/** One key, the keys up to a range's end, or, where that is a zero byte, all keys from one on. */
+export function keyRange(message: Message): wire.KeyRange {
+  const [key, end] = [message.bytes('key'), message.bytes('range_end')]
+  if (key.length === 0) throw new Status('INVALID_ARGUMENT', 'etcdserver: key is not provided')
+  if (end.length === 0) return { key }
+  return isZero(end) ? { start: key } : { start: key, end }
 }
 
-/** Of an operation in a txn it says no more than the revision. */
-function header({ revision }: { revision: number }): Answer {
-  return { revision: int64(revision) }
+export function isZero(bytes: Uint8Array): boolean {
+  return bytes.length === 1 && bytes[0] === 0
 }
 
-const results = ['EQUAL', 'GREATER', 'LESS', 'NOT_EQUAL']
-const signs: CompareResult[] = ['=', '>', '<', '!=']
-const compareTargets = ['VERSION', 'CREATE', 'MOD', 'VALUE', 'LEASE']
+/** A revision or a limit: what is less than 0 is as 0, and what is more than there can be as the most. */
+export function natural(message: Message, name: string): number {
+  const value = message.int64(name)
+  return value < 0n ? 0 : Number(value > Number.MAX_SAFE_INTEGER ? Number.MAX_SAFE_INTEGER : value)
+}
 
-function readCompare(request: Message): Compare<Uint8Array> {
-  const [key, end] = [request.bytes('key'), request.bytes('range_end')]
-  if (key.length === 0) throw Status.invalid('etcdserver: key is not provided')
-  const is = signs[request.choice('result', results)]
-  const target = compareTargets[request.choice('target', compareTargets)]
-  if (!is || !target) throw Status.invalid('etcdserver: unknown compare')
-  const keys = { key, ...(end.length > 0 ? { end } : {}) }
+function compare(message: Message): wire.CompareRequest {
+  const target = message.option('target', compareTargets)
+  const result = resultNames[message.option('result', compareResults)]
+  const keys = keyRange(message)
   switch (target) {
-    case 'VALUE':
-      return { ...keys, value: request.bytes('value'), is }
-    case 'LEASE':
-      return { ...keys, lease: request.int64('lease'), is }
     case 'VERSION':
-      return { ...keys, ...operand(request.int64('version'), is, (version) => ({ version })) }
+      return { keys, target: 'version', ...operand(message.int64('version'), result) }
     case 'CREATE':
-      return {
-        ...keys,
-        ...operand(request.int64('create_revision'), is, (createRevision) => ({ createRevision })),
-      }
-    default:
-      return { ...keys, ...operand(request.int64('mod_revision'), is, (modRevision) => ({ modRevision })) }
+      return { keys, target: 'createRevision', ...operand(message.int64('create_revision'), result) }
+    case 'MOD':
+      return { keys, target: 'modRevision', ...operand(message.int64('mod_revision'), result) }
+    case 'VALUE':
+      return { keys, target: 'value', operand: message.bytes('value'), result }
+    case 'LEASE':
+      return { keys, target: 'lease', operand: message.int64('lease'), result }
   }
 }
 
-/** What is stored lies between 0 and what a number holds: beyond that all compares have one answer for every key. */
-function operand<T>(given: bigint, is: CompareResult, named: (value: number) => T): T & { is: CompareResult } {
-  const max = BigInt(Number.MAX_SAFE_INTEGER)
-  if (given >= 0n && given <= max) return { ...named(Number(given)), is }
-  const holds = is === '!=' || is === (given < 0n ? '>' : '<')
-  return holds ? { ...named(Number.MAX_SAFE_INTEGER), is: '<' } : { ...named(0), is: '<' }
+/** What is stored lies between 0 and what a number holds: beyond that a compare has one answer for every key. */
+function operand(
+  given: bigint,
+  result: wire.CompareRequest['result'],
+): Pick<wire.CompareRequest, 'operand' | 'result'> {
+  if (given >= 0n && given <= Number.MAX_SAFE_INTEGER) return { operand: Number(given), result }
+  const holds = result === '!=' || result === (given < 0n ? '>' : '<')
+  return { operand: holds ? Number.MAX_SAFE_INTEGER : 0, result: '<' }
+}
+
+function op(message: Message, depth: number): wire.Op {
+  const of = (name: string) => message.message(`request_${name}`)
+  const [asRange, asPut, asDelete, asTxn] = [of('range'), of('put'), of('delete_range'), of('txn')]
+  if (asRange) return { kind: 'range', range: range(asRange), single: false }
+  if (asPut) return { kind: 'put', put: put(asPut) }
+  if (asDelete) return { kind: 'delete', delete: deleteRange(asDelete) }
+  if (asTxn) return { kind: 'txn', txn: txn(asTxn, depth + 1) }
+  throw new Status('INVALID_ARGUMENT', 'etcdserver: key not found')
+}
+
+/** An answer, and the revision that its header names. */
+export interface Answer {
+  revision: number
+  fields: Record<string, unknown>
+}
+
+export function readPut(reader: Reader): Answer {
+  const revision = reader.u64()
+  return { revision, fields: present({ prev_kv: readOptionalKv(reader) }) }
+}
+
+export function readDelete(reader: Reader): Answer {
+  const revision = reader.u64()
+  const deleted = BigInt(reader.u64())
+  return { revision, fields: present({ deleted, prev_kvs: reader.list(() => readKv(reader)) }) }
+}
+
+export function readRange(reader: Reader): Answer {
+  const revision = reader.u64()
+  const count = BigInt(reader.u64())
+  const more = reader.bool()
+  return { revision, fields: present({ kvs: reader.list(() => readKv(reader)), more, count }) }
+}
+
+export function readTxn(reader: Reader): Answer {
+  const revision = reader.u64()
+  const succeeded = reader.bool()
+  const responses = reader.list(() => {
+    const [name, read] = opAnswers[reader.u32()] as (typeof opAnswers)[number]
+    const answer = read(reader)
+    // Of a transaction inside another one etcd leaves the header empty.
+    const header = name === 'txn' ? {} : { revision: String(answer.revision) }
+    return { [`response_${name}`]: { header, ...answer.fields } }
+  })
+  return { revision, fields: present({ succeeded, responses }) }
+}
+
+const opAnswers = [
+  ['put', readPut],
+  ['delete_range', readDelete],
+  ['range', readRange],
+  ['txn', readTxn],
+] as const satisfies [string, (reader: Reader) => Answer][]
+
+export function readOptionalKv(reader: Reader): Record<string, unknown> | undefined {
+  return reader.bool() ? readKv(reader) : undefined
+}
+
+export function readKv(reader: Reader): Record<string, unknown> {
+  const key = toBase64(reader.bytes())
+  const [create, mod, version] = [reader.u64(), reader.u64(), reader.u64()].map(BigInt)
+  const lease = reader.i64()
+  const value = toBase64(reader.bytes())
+  return present({ key, create_revision: create, mod_revision: mod, version, value, lease })
 }

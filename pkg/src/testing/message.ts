@@ -1,148 +1,111 @@
-// Requests as grpc-gateway reads JSON into protobuf's messages, and answers as it writes them: int64 as text, bytes as
-// base64, what is zero or empty left out, names as in the .proto files or in camel case, names that are not known passed over.
+// Protobuf messages as the gateway's JSON has them: names with underscores or in camel case, int64 as text or number, bytes
+// as base64, enums by name or number; what is 0, false or empty is absent.
 
+import { fromBase64 } from '../etcd/base64.js'
 import { Status } from './status.js'
 
-/** Beyond this gRPC takes no message. */
-const messageBytesMax = 2 * 1024 * 1024
+/** A number of so many digits may be more than a double keeps; as text it is read exactly. Texts are passed over. */
+const textsAndLongNumbers = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d{16,}(?![\d.eE])/g
 
-/** What the messages of one request may still hold, in bytes of keys and values. */
-interface Budget {
-  bytes: number
-}
-
-/** The fields of one message. A field that is null is one that is not there. */
 export class Message {
   readonly #fields: Readonly<Record<string, unknown>>
-  readonly #budget: Budget
 
-  constructor(json: unknown, budget: Budget = { bytes: 0 }) {
-    if (typeof (json ?? {}) !== 'object' || Array.isArray(json)) {
-      throw Status.invalid(`json: cannot unmarshal ${kindOf(json)} into Go value of type map[string]json.RawMessage`)
+  constructor(fields: Readonly<Record<string, unknown>>) {
+    this.#fields = fields
+  }
+
+  static parse(text: string): Message {
+    if (text.trim() === '') return new Message({})
+    let value: unknown
+    try {
+      value = JSON.parse(text.replace(textsAndLongNumbers, (token) => (token[0] === '"' ? token : `"${token}"`)))
+    } catch (e) {
+      throw new Status('INVALID_ARGUMENT', `invalid JSON: ${e instanceof Error ? e.message : e}`)
     }
-    this.#fields = (json ?? {}) as Record<string, unknown>
-    this.#budget = budget
+    return new Message(record(value, 'request'))
   }
 
   has(name: string): boolean {
-    return this.#field(name) !== undefined
-  }
-
-  int64(name: string): bigint {
-    const field = this.#field(name)
-    if (field === undefined) return 0n
-    const isInteger = typeof field === 'string' ? /^-?(0|[1-9]\d*)$/.test(field) : Number.isSafeInteger(field)
-    const value = isInteger ? BigInt(field as string | number) : undefined
-    if (value === undefined || BigInt.asIntN(64, value) !== value) {
-      throw mismatch(field, 'int64')
-    }
-    return value
+    return this.#value(name) !== undefined
   }
 
   bytes(name: string): Uint8Array {
-    const field = this.#field(name)
-    if (field === undefined) return new Uint8Array(0)
-    if (typeof field !== 'string') throw mismatch(field, '[]uint8')
-    const bytes = fromBase64(field)
-    this.#budget.bytes += bytes.length
-    if (this.#budget.bytes > messageBytesMax) {
-      throw new Status(8, `grpc: received message larger than max (${this.#budget.bytes} vs. ${messageBytesMax})`)
-    }
-    return bytes
+    const value = this.#value(name) ?? ''
+    if (typeof value !== 'string') throw malformed(name, 'base64')
+    // Up to etcd 3.5 the gateway reads one alphabet, with all its padding.
+    const isWhole = value.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(value)
+    if (!isWhole) throw malformed(name, 'base64')
+    return fromBase64(value)
   }
 
-  flag(name: string): boolean {
-    const field = this.#field(name) ?? false
-    if (typeof field !== 'boolean') throw mismatch(field, 'bool')
-    return field
+  text(name: string): string {
+    const value = this.#value(name) ?? ''
+    if (typeof value !== 'string') throw malformed(name, 'text')
+    return value
   }
 
-  /** The number of an enum's word; a number as it is. */
-  choice(name: string, words: readonly string[]): number {
-    return this.#choice(this.#field(name) ?? 0, name, words)
-  }
-
-  choices(name: string, words: readonly string[]): number[] {
-    return this.#list(name).map((item) => this.#choice(item, name, words))
-  }
-
-  message(name: string): Message {
-    return new Message(this.#field(name), this.#budget)
-  }
-
-  messages(name: string): Message[] {
-    return this.#list(name).map((item) => new Message(item, this.#budget))
-  }
-
-  #choice(field: unknown, name: string, words: readonly string[]): number {
-    const number = typeof field === 'string' ? words.indexOf(field) : Number.isSafeInteger(field) ? Number(field) : -1
-    if (number < 0) throw Status.invalid(`unknown value ${JSON.stringify(JSON.stringify(field))} for enum ${name}`)
+  int64(name: string): bigint {
+    const value = this.#value(name) ?? 0
+    const isInteger = typeof value === 'number' ? Number.isSafeInteger(value) : /^-?(0|[1-9]\d*)$/.test(String(value))
+    const number = isInteger ? BigInt(value as string | number) : undefined
+    if (number === undefined || BigInt.asIntN(64, number) !== number) throw malformed(name, 'a 64-bit integer')
     return number
   }
 
+  flag(name: string): boolean {
+    const value = this.#value(name) ?? false
+    if (typeof value !== 'boolean') throw malformed(name, 'true or false')
+    return value
+  }
+
+  /** An enum, whose numbers are the places in `names`. */
+  option<T extends string>(name: string, names: readonly T[]): T {
+    const value = this.#value(name) ?? 0
+    const found = typeof value === 'number' ? names[value] : names.find((other) => other === value)
+    if (!found) throw new Status('INVALID_ARGUMENT', `unknown value "${value}" for enum ${name}`)
+    return found
+  }
+
+  options<T extends string>(name: string, names: readonly T[]): T[] {
+    return this.#list(name).map((value) => new Message({ [name]: value }).option(name, names))
+  }
+
+  message(name: string): Message | undefined {
+    const value = this.#value(name)
+    return value === undefined ? undefined : new Message(record(value, name))
+  }
+
+  messages(name: string): Message[] {
+    return this.#list(name).map((value) => new Message(record(value, name)))
+  }
+
   #list(name: string): unknown[] {
-    const field = this.#field(name) ?? []
-    if (!Array.isArray(field)) throw mismatch(field, '[]json.RawMessage')
-    return field
+    const value = this.#value(name) ?? []
+    if (!Array.isArray(value)) throw malformed(name, 'a list')
+    return value
   }
 
-  #field(name: string): unknown {
-    for (const key of [name, camelCase(name)]) {
-      if (Object.hasOwn(this.#fields, key)) return this.#fields[key] ?? undefined
-    }
-    return undefined
+  #value(name: string): unknown {
+    const camelCase = name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase())
+    const field = [name, camelCase].find((field) => Object.hasOwn(this.#fields, field))
+    return (field === undefined ? undefined : this.#fields[field]) ?? undefined
   }
 }
 
-function camelCase(name: string): string {
-  return name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase())
+/** Without what is 0, false or empty, as protobuf's JSON leaves it out; numbers of 64 bits come as bigint, and go as text. */
+export function present(fields: Record<string, unknown>): Record<string, unknown> {
+  const given = Object.entries(fields).filter(([, value]) => {
+    if (Array.isArray(value)) return value.length > 0
+    return value !== undefined && value !== '' && value !== false && value !== 0 && value !== 0n
+  })
+  return Object.fromEntries(given.map(([name, value]) => [name, typeof value === 'bigint' ? String(value) : value]))
 }
 
-function mismatch(field: unknown, type: string): Status {
-  return Status.invalid(`json: cannot unmarshal ${kindOf(field)} into Go value of type ${type}`)
+function record(value: unknown, name: string): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed(name, 'an object')
+  return value as Record<string, unknown>
 }
 
-function kindOf(json: unknown): string {
-  if (Array.isArray(json)) return 'array'
-  if (typeof json === 'number') return `number ${json}`
-  return typeof json === 'boolean' ? 'bool' : typeof json
-}
-
-// Fields of answers. What is undefined is left out of the JSON.
-
-export function int64(value: number | bigint): string | undefined {
-  return value ? String(value) : undefined
-}
-
-export function bytes(value: Uint8Array): string | undefined {
-  return value.length > 0 ? toBase64(value) : undefined
-}
-
-export function flag(value: boolean): true | undefined {
-  return value || undefined
-}
-
-export function list<T>(items: T[]): T[] | undefined {
-  return items.length > 0 ? items : undefined
-}
-
-/** As Go's decoder, which `atob` is not: with all its padding, and without blanks. */
-function fromBase64(text: string): Uint8Array {
-  const plain = text.replace(/[\r\n]/g, '')
-  if (plain.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(plain)) {
-    const at = plain.search(/[^A-Za-z0-9+/]/)
-    throw Status.invalid(`illegal base64 data at input byte ${at < 0 ? plain.length : at}`)
-  }
-  return Uint8Array.from(atob(plain), (letter) => letter.charCodeAt(0))
-}
-
-/** So many arguments a call may have on every platform. */
-const argumentsMax = 8192
-
-export function toBase64(value: Uint8Array): string {
-  let letters = ''
-  for (let i = 0; i < value.length; i += argumentsMax) {
-    letters += String.fromCharCode(...value.subarray(i, i + argumentsMax))
-  }
-  return btoa(letters)
+function malformed(name: string, expected: string): Status {
+  return new Status('INVALID_ARGUMENT', `${name}: expected ${expected}`)
 }

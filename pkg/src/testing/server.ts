@@ -1,113 +1,104 @@
-// The gateway behind a port of this machine, for clients that are no part of the program. Node's module is asked for when
-// it is needed, and not imported, so that code which imports this still loads in a browser.
+// A server of Node's that passes requests on as `fetch` has them.
 
+import { asyncDispose } from '../dispose.js'
 import { RevkvError } from '../errors.js'
-import type { Exchange } from './gateway.js'
-import type { EtcdServer } from './index.js'
+import type { EtcdServer } from './types.js'
 
-interface NodeRequest extends AsyncIterable<Uint8Array> {
-  method: string
-  url: string
+type Answer = (request: Request) => Promise<Response>
+
+/** The part of `node:http` that is used. */
+interface Http {
+  createServer(listener: (incoming: Incoming, outgoing: Outgoing) => void): Server
 }
 
-type ResponseEvent = 'drain' | 'finish' | 'close'
+interface Server {
+  listen(port: number, host: string, listening: () => void): void
+  once(event: 'error', listener: (error: Error) => void): void
+  address(): { port: number } | string | null
+  closeAllConnections(): void
+  close(closed: () => void): void
+}
 
-interface NodeResponse {
+interface Incoming {
+  readonly method?: string
+  readonly url?: string
+  readonly headers: Record<string, string | string[] | undefined>
+  on(event: 'data', listener: (chunk: Uint8Array) => void): void
+  on(event: 'end' | 'error', listener: (error?: Error) => void): void
+  destroy(): void
+}
+
+interface Outgoing {
   writeHead(status: number, headers: Record<string, string>): void
   flushHeaders(): void
+  /** `false`: wait for 'drain' before there is more. */
   write(chunk: Uint8Array): boolean
   end(): void
-  once(event: ResponseEvent, listener: () => void): void
-  off(event: ResponseEvent, listener: () => void): void
-  readonly destroyed: boolean
+  destroy(): void
+  on(event: 'close', listener: () => void): void
+  once(event: 'drain' | 'close', listener: () => void): void
 }
 
-interface NodeServer {
-  listen(port: number, host: string, listener: () => void): void
-  once(event: 'error', listener: (error: Error) => void): void
-  address(): { port: number }
-  close(listener: () => void): void
-  closeAllConnections(): void
-}
-
-interface NodeHttp {
-  createServer(listener: (request: NodeRequest, response: NodeResponse) => void): NodeServer
-}
-
-const host = '127.0.0.1'
-
-/** For clients that do not read to hear that it is over. */
-const closingMsMax = 500
-
-export async function listen(answer: (exchange: Exchange) => Promise<Response>, port: number): Promise<EtcdServer> {
-  const serving = new Map<Promise<void>, AbortController>()
-  const server = nodeHttp().createServer((request, response) => {
-    const ending = new AbortController()
-    const served = serve(answer, request, response, ending)
-    serving.set(served, ending)
-    void served.then(() => serving.delete(served))
+export async function listen(port: number, answer: Answer): Promise<EtcdServer> {
+  const { process } = globalThis as { process?: { getBuiltinModule?(name: string): Http | undefined } }
+  const http = process?.getBuiltinModule?.('node:http')
+  if (!http) throw new RevkvError('INVALID_ARGUMENT', 'listen: there are no servers in this runtime; use `fetch`.')
+  const server = http.createServer((incoming, outgoing) => {
+    respond(incoming, outgoing, answer).catch(() => outgoing.destroy())
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen(port, host, resolve)
+    server.listen(port, '127.0.0.1', resolve)
   })
+  const address = server.address()
   const close = async () => {
     const closed = new Promise<void>((resolve) => server.close(resolve))
-    for (const ending of serving.values()) ending.abort()
-    const late = new Promise((resolve) => setTimeout(resolve, closingMsMax))
-    await Promise.race([Promise.all(serving.keys()), late])
     server.closeAllConnections()
     await closed
   }
-  let closing: Promise<void> | undefined
-  return { url: `http://${host}:${server.address().port}`, close: () => (closing ??= close()) }
+  const bound = typeof address === 'object' && address ? address.port : port
+  return { url: `http://127.0.0.1:${bound}`, close, [asyncDispose]: close }
 }
 
-function nodeHttp(): NodeHttp {
-  const { process } = globalThis as { process?: { getBuiltinModule?(name: string): unknown } }
-  const http = process?.getBuiltinModule?.('node:http')
-  if (!http) throw new RevkvError('INVALID_ARGUMENT', 'There is no server here: this is not Node, Bun or Deno.')
-  return http as NodeHttp
+async function respond(incoming: Incoming, outgoing: Outgoing, answer: Answer): Promise<void> {
+  const { method = 'GET', url = '/' } = incoming
+  const headers = new Headers()
+  for (const [name, value] of Object.entries(incoming.headers)) headers.set(name, String(value))
+  const init: RequestInit & { duplex?: 'half' } = { method, headers }
+  if (method === 'POST') Object.assign(init, { body: bodyOf(incoming), duplex: 'half' })
+  const response = await answer(new Request(`http://127.0.0.1${url}`, init))
+  outgoing.writeHead(response.status, Object.fromEntries(response.headers))
+  // A stream whose first line is still to come has been accepted.
+  outgoing.flushHeaders()
+  if (response.body) await pass(response.body, outgoing)
+  outgoing.end()
 }
 
-/** Resolves when the answer is with the client, or the client gone. */
-async function serve(
-  answer: (exchange: Exchange) => Promise<Response>,
-  request: NodeRequest,
-  response: NodeResponse,
-  ending: AbortController,
-): Promise<void> {
-  response.once('close', () => ending.abort())
-  try {
-    const path = request.url.split('?')[0] as string
-    const exchange = { method: request.method, path, body: request, signal: ending.signal }
-    const { status, headers, body } = await answer(exchange)
-    response.writeHead(status, Object.fromEntries(headers))
-    response.flushHeaders()
-    if (body) await pipe(body, response)
-  } catch {
-    // Aborted: nobody is there to be told, or the server ends, which the client sees.
-  }
-  const finished = oneOf(response, ['finish', 'close'])
-  response.end()
-  if (!response.destroyed) await finished
-}
-
-async function pipe(body: ReadableStream<Uint8Array>, response: NodeResponse): Promise<void> {
+async function pass(body: ReadableStream<Uint8Array>, outgoing: Outgoing): Promise<void> {
   const reader = body.getReader()
+  let isGone = false
+  outgoing.on('close', () => {
+    isGone = true
+    reader.cancel().catch(() => {})
+  })
   for (;;) {
-    const { value, done } = await reader.read()
-    if (done || response.destroyed) return
-    if (!response.write(value)) await oneOf(response, ['drain', 'close'])
+    const { done, value } = await reader.read()
+    if (done || isGone) return
+    if (outgoing.write(value)) continue
+    await new Promise<void>((resolve) => {
+      outgoing.once('drain', resolve)
+      outgoing.once('close', resolve)
+    })
   }
 }
 
-function oneOf(response: NodeResponse, events: ResponseEvent[]): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      for (const event of events) response.off(event, done)
-      resolve()
-    }
-    for (const event of events) response.once(event, done)
+function bodyOf(incoming: Incoming): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    start(controller) {
+      incoming.on('data', (chunk) => controller.enqueue(new Uint8Array(chunk)))
+      incoming.on('end', () => controller.close())
+      incoming.on('error', (e) => controller.error(e))
+    },
+    cancel: () => incoming.destroy(),
   })
 }

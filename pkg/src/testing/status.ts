@@ -1,69 +1,55 @@
-// Failures as etcd's gateway words them: a gRPC code, a message, and the HTTP status that the code stands for.
+// Failures as gRPC knows them, with etcd's own texts.
 
 import { RevkvError } from '../errors.js'
 import type { ErrorCode } from '../types.js'
 
-export type GrpcCode = keyof typeof httpStatuses
-
-/** By gRPC code, the status of grpc-gateway. */
-const httpStatuses = {
-  1: 408, // Canceled
-  2: 500, // Unknown
-  3: 400, // InvalidArgument
-  5: 404, // NotFound
-  8: 429, // ResourceExhausted
-  9: 400, // FailedPrecondition
-  11: 400, // OutOfRange
-  12: 501, // Unimplemented
-  13: 500, // Internal
-  14: 503, // Unavailable
+/** gRPC's number of a code, and the HTTP status under which the gateway sends it. */
+const codes = {
+  CANCELLED: [1, 408],
+  UNKNOWN: [2, 500],
+  INVALID_ARGUMENT: [3, 400],
+  NOT_FOUND: [5, 404],
+  RESOURCE_EXHAUSTED: [8, 429],
+  FAILED_PRECONDITION: [9, 400],
+  OUT_OF_RANGE: [11, 400],
+  UNIMPLEMENTED: [12, 501],
+  UNAVAILABLE: [14, 503],
+  UNAUTHENTICATED: [16, 401],
 } as const
 
-/** What a request is refused with. */
+export type Code = keyof typeof codes
+
 export class Status extends Error {
-  readonly code: GrpcCode
+  readonly code: number
+  readonly httpStatus: number
 
-  constructor(code: GrpcCode, message: string) {
+  constructor(code: Code, message: string) {
     super(message)
-    this.code = code
-  }
-
-  /** A request that cannot be read. */
-  static invalid(message: string): Status {
-    return new Status(3, message)
-  }
-
-  /** The status of anything that was thrown. */
-  static of(e: unknown): Status {
-    if (e instanceof Status) return e
-    if (!RevkvError.is(e)) return new Status(13, e instanceof Error ? e.message : String(e))
-    const known = statuses[e.code]
-    return known ? new Status(...known) : new Status(13, e.message)
-  }
-
-  get http(): number {
-    return httpStatuses[this.code]
-  }
-
-  toJSON(): object {
-    return { error: this.message, code: this.code, message: this.message }
+    const [number, httpStatus] = codes[code]
+    this.code = number
+    this.httpStatus = httpStatus
   }
 }
 
-export const compacted = 'etcdserver: mvcc: required revision has been compacted'
+/** What etcd says where the engine refuses. */
+const refusals: Partial<Record<ErrorCode, [Code, string]>> = {
+  COMPACTED: ['OUT_OF_RANGE', 'etcdserver: mvcc: required revision has been compacted'],
+  FUTURE_REVISION: ['OUT_OF_RANGE', 'etcdserver: mvcc: required revision is a future revision'],
+  INVALID_KEY: ['INVALID_ARGUMENT', 'etcdserver: key is not provided'],
+  KEY_NOT_FOUND: ['INVALID_ARGUMENT', 'etcdserver: key not found'],
+  VALUE_PROVIDED: ['INVALID_ARGUMENT', 'etcdserver: value is provided'],
+  LEASE_PROVIDED: ['INVALID_ARGUMENT', 'etcdserver: lease is provided'],
+  DUPLICATE_KEY: ['INVALID_ARGUMENT', 'etcdserver: duplicate key given in txn request'],
+  TOO_MANY_OPERATIONS: ['INVALID_ARGUMENT', 'etcdserver: too many operations in txn request'],
+  TOO_LARGE: ['INVALID_ARGUMENT', 'etcdserver: request is too large'],
+  QUOTA_EXCEEDED: ['RESOURCE_EXHAUSTED', 'etcdserver: mvcc: database space exceeded'],
+  LEASE_NOT_FOUND: ['NOT_FOUND', 'etcdserver: requested lease not found'],
+  LEASE_EXISTS: ['FAILED_PRECONDITION', 'etcdserver: lease already exists'],
+  CLOSED: ['UNAVAILABLE', 'etcdserver: server stopped'],
+}
 
-const statuses: Partial<Record<ErrorCode, [GrpcCode, string]>> = {
-  COMPACTED: [11, compacted],
-  FUTURE_REVISION: [11, 'etcdserver: mvcc: required revision is a future revision'],
-  INVALID_KEY: [3, 'etcdserver: key is not provided'],
-  KEY_NOT_FOUND: [3, 'etcdserver: key not found'],
-  VALUE_PROVIDED: [3, 'etcdserver: value is provided'],
-  LEASE_PROVIDED: [3, 'etcdserver: lease is provided'],
-  DUPLICATE_KEY: [3, 'etcdserver: duplicate key given in txn request'],
-  TOO_MANY_OPERATIONS: [3, 'etcdserver: too many operations in txn request'],
-  TOO_LARGE: [3, 'etcdserver: request is too large'],
-  LEASE_NOT_FOUND: [5, 'etcdserver: requested lease not found'],
-  LEASE_EXISTS: [9, 'etcdserver: lease already exists'],
-  QUOTA_EXCEEDED: [8, 'etcdserver: mvcc: database space exceeded'],
-  CLOSED: [14, 'etcdserver: server stopped'],
+export function statusOf(error: unknown): Status {
+  if (error instanceof Status) return error
+  const [code, text] = (RevkvError.is(error) && refusals[error.code]) || (['UNKNOWN', String(error)] as const)
+  return new Status(code, text)
 }

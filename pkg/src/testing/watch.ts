@@ -1,255 +1,236 @@
-// etcd's Watch service: one stream of requests and one of answers, with any number of watches on them.
+// The Watch service: one stream of responses for any number of watches, each a watcher of the engine.
+//
+// A response is made when its reader has room for it. Until then the watcher is a place in the history, however much is
+// written; only a compaction can overtake it, and then the watch is cancelled with the revision to begin at.
 
 import { RevkvError } from '../errors.js'
-import type { Change, Key, Range, Watch, WatchOptions } from '../types.js'
-import { type Answer, type Bytes, isZero, keyOf, keyValue, natural } from './kv.js'
-import type { Lines } from './lines.js'
-import { bytes, flag, int64, type Message } from './message.js'
-import { compacted, Status } from './status.js'
+import { packWatch, Reader } from '../wire.js'
+import { isZero, natural, readKv, readOptionalKv } from './kv.js'
+import type { Member } from './member.js'
+import { type Message, present } from './message.js'
 
-/** What is longer is sent in parts to whoever asks for `fragment`; etcd's bound, counted here in keys and values. */
-const responseBytesMax = 1.5 * 1024 * 1024 + 512 * 1024
+/** etcd sends at most so many revisions at once of those that a watch has to catch up with. */
+const eventsMax = 1000
+/** So many responses may wait for their reader, as in etcd. */
+export const responsesMax = 128
 
-const noWatch = -1n
-const filterNames = ['NOPUT', 'NODELETE']
-
-export interface WatchSettings {
-  store: Bytes
-  progressIntervalMs: number
-  header(revision: number): Answer
+interface Watch {
+  id: bigint
+  watcher: number
+  startRevision: number
+  fragment: boolean
+  progress: ReturnType<typeof setInterval> | undefined
+  /** It was given events since progress was last told. */
+  isBusy: boolean
 }
 
-interface Watcher {
-  readonly id: bigint
-  readonly startRevision: number
-  readonly watch: Watch<Uint8Array>
-  readonly isFragmented: boolean
-  /** Both filters: nothing is left to send, but how far it has come. */
-  readonly isSilent: boolean
-  timer?: ReturnType<typeof setInterval>
-  hadEvents: boolean
-  progressDue: boolean
-  ended: boolean
-  /** Those who wait for it to say how far it has come. */
-  waiting: ((revision: number) => void)[]
-}
+type Send = (response: Record<string, unknown>) => void
 
 export class WatchStream {
-  readonly #settings: WatchSettings
-  readonly #lines: Lines
-  readonly #watchers = new Map<bigint, Watcher>()
+  readonly #member: Member
+  readonly #send: Send
+  readonly #hasRoom: () => boolean
+  readonly #watches = new Map<bigint, Watch>()
   #nextId = 0n
+  /** Hears of the end. */
+  onClose: () => void = () => {}
 
-  constructor(settings: WatchSettings, lines: Lines) {
-    this.#settings = settings
-    this.#lines = lines
-    void lines.ended.then(() => this.#end())
+  constructor(member: Member, send: Send, hasRoom: () => boolean) {
+    this.#member = member
+    this.#send = send
+    this.#hasRoom = hasRoom
+    member.streams.add(this)
   }
 
-  /** What one request of the client's asks for. Doing it rejects when the reader is gone. */
-  read(request: Message): () => Promise<void> {
-    if (request.has('create_request')) {
-      const wish = readCreate(request.message('create_request'))
-      return () => this.#create(wish)
-    }
-    if (request.has('cancel_request')) {
-      const id = request.message('cancel_request').int64('watch_id')
-      return () => this.#cancel(id)
-    }
-    return request.has('progress_request') ? () => this.#progress() : async () => {}
+  /** One message of the client's. */
+  take(message: Message): void {
+    const create = message.message('create_request')
+    if (create) this.#create(create)
+    const cancel = message.message('cancel_request')
+    if (cancel) this.#cancel(cancel.int64('watch_id'))
+    if (message.has('progress_request')) this.#tellProgress()
   }
 
-  async #create(wish: Wish): Promise<void> {
-    const id = wish.id || this.#freeId()
-    if (this.#watchers.has(id)) return this.#refuse('mvcc: duplicate watch ID provided on the WatchStream')
-    if (wish.startRevision < 0n) return this.#refuse(compacted)
-    const { revision } = this.#settings.store
-    const created = { watch_id: int64(id), created: true }
+  /** Sends what the watches have not been given, as far as there is room. */
+  deliver(): void {
+    for (const watch of [...this.#watches.values()]) {
+      while (this.#hasRoom() && this.#deliverTo(watch)) {}
+    }
+  }
+
+  close(): void {
+    this.#member.streams.delete(this)
+    for (const watch of this.#watches.values()) this.#forget(watch)
+    this.onClose()
+  }
+
+  #create(request: Message): void {
+    const wanted = request.int64('watch_id')
+    const watcher = this.#watcherOf(request)
+    if (typeof watcher !== 'number') {
+      const { reason, compactRevision } = watcher
+      // A watch that begins too early is made, and cancelled by what comes next.
+      if (compactRevision === 0) return this.#refuse(reason)
+      const watch_id = wanted === 0n ? this.#freeId() : wanted
+      this.#send({ header: this.#header(), ...present({ watch_id, created: true }) })
+      this.#sendCompacted(watch_id, compactRevision)
+      return
+    }
+    if (wanted !== 0n && (wanted === -1n || this.#watches.has(wanted))) {
+      this.#member.core.call((engine) => engine.cancelWatch(watcher))
+      return this.#refuse('mvcc: duplicate watch ID provided on the WatchStream')
+    }
+    const id = wanted === 0n ? this.#freeId() : wanted
+    const watch: Watch = {
+      id,
+      watcher,
+      startRevision: natural(request, 'start_revision'),
+      fragment: request.flag('fragment'),
+      progress: undefined,
+      isBusy: false,
+    }
+    if (request.flag('progress_notify')) {
+      watch.progress = setInterval(() => this.#notify(watch), this.#member.options.progressIntervalMs)
+    }
+    this.#watches.set(id, watch)
+    this.#send({ header: this.#header(), ...present({ watch_id: id, created: true }) })
+    this.deliver()
+  }
+
+  /** A watcher of the engine's, or why there is none. */
+  #watcherOf(request: Message): number | { reason: string; compactRevision: number } {
+    const [first, end] = [request.bytes('key'), request.bytes('range_end')]
+    const key = first.length === 0 ? Uint8Array.of(0) : first
+    const keys = end.length === 0 ? { key } : isZero(end) ? { start: key } : { start: key, end }
+    const filters = request.options('filters', ['NOPUT', 'NODELETE'])
+    const startRevision = natural(request, 'start_revision')
+    if (request.int64('start_revision') < 0n) {
+      return { reason: 'etcdserver: mvcc: required revision has been compacted', compactRevision: 0 }
+    }
+    const packed = packWatch({
+      keys,
+      startRevision,
+      prevKv: request.flag('prev_kv'),
+      noPut: filters.includes('NOPUT'),
+      noDelete: filters.includes('NODELETE'),
+      resync: false,
+    })
     try {
-      const watcher = this.#begin(id, wish)
-      await this.#send(revision, created)
-      void this.#run(watcher)
+      return this.#member.core.call((engine) => engine.watch(packed))
     } catch (e) {
       if (!RevkvError.is(e)) throw e
-      if (e.code === 'INVALID_RANGE') return this.#refuse('mvcc: watcher range is empty')
-      if (e.code !== 'COMPACTED') throw e
-      await this.#send(revision, created)
-      await this.#sendCompacted(id, e)
+      if (e.code === 'COMPACTED') return { reason: '', compactRevision: e.compactRevision ?? 0 }
+      return { reason: e.code === 'INVALID_RANGE' ? 'mvcc: watcher range is empty' : e.message, compactRevision: 0 }
     }
   }
 
-  /** Where it begins is settled by the call. */
-  #begin(id: bigint, { target, startRevision, options, ...rest }: Wish): Watcher {
-    const start = natural(startRevision)
-    const watch = this.#settings.store.watch(target, { ...options, ...(start > 0 ? { from: start } : {}) })
-    const { isFragmented, isSilent } = rest
-    const state = { hadEvents: false, progressDue: false, ended: false, waiting: [] }
-    const watcher: Watcher = { id, startRevision: start, watch, isFragmented, isSilent, ...state }
-    this.#watchers.set(id, watcher)
-    if (rest.notifiesProgress) this.#tick(watcher)
-    return watcher
-  }
-
-  #refuse(reason: string): Promise<void> {
-    const answer = { watch_id: int64(noWatch), created: true, canceled: true, cancel_reason: reason }
-    return this.#send(this.#settings.store.revision, answer)
-  }
-
-  /** The counter goes on past the ids that clients have chosen, and never back. */
   #freeId(): bigint {
-    while (this.#watchers.has(this.#nextId)) this.#nextId++
+    while (this.#watches.has(this.#nextId)) this.#nextId++
     return this.#nextId++
   }
 
-  /** No answer where there is no such watch. */
-  async #cancel(id: bigint): Promise<void> {
-    const watcher = this.#watchers.get(id)
-    if (!watcher) return
-    this.#watchers.delete(id)
-    this.#stop(watcher)
-    await this.#send(this.#settings.store.revision, { watch_id: int64(id), canceled: true })
+  #refuse(reason: string): void {
+    const response = { watch_id: -1n, created: true, canceled: true, cancel_reason: reason }
+    this.#send({ header: this.#header(), ...present(response) })
   }
 
-  /** Sends what the store delivers. What it is to say of failures is said; the stream goes on without this watch. */
-  async #run(watcher: Watcher): Promise<void> {
+  #cancel(id: bigint): void {
+    const watch = this.#watches.get(id)
+    if (!watch) return
+    this.#forget(watch)
+    this.#send({ header: this.#header(), ...present({ watch_id: id, canceled: true }) })
+  }
+
+  #forget(watch: Watch): void {
+    clearInterval(watch.progress)
+    this.#watches.delete(watch.id)
+    this.#member.release(watch.watcher)
+  }
+
+  /** Sends one response; `false` if there was none to send. */
+  #deliverTo(watch: Watch): boolean {
+    const { core } = this.#member
+    if (!this.#watches.has(watch.id) || !core.call((engine) => engine.pendingWatches()).includes(watch.watcher)) {
+      return false
+    }
+    let taken: Uint8Array
     try {
-      for await (const { revision, changes } of watcher.watch) {
-        if (changes.length > 0 && !watcher.isSilent) await this.#sendEvents(watcher, revision, changes)
-        else await this.#sendProgress(watcher, revision)
-      }
+      taken = core.call((engine) => engine.takeEvents(watch.watcher, 0, eventsMax))
     } catch (e) {
-      if (!watcher.ended && RevkvError.is(e)) await this.#sendFailure(watcher.id, e)
-    } finally {
-      this.#stop(watcher)
+      if (!RevkvError.is(e) || e.code !== 'COMPACTED') throw e
+      this.#forget(watch)
+      this.#sendCompacted(watch.id, e.compactRevision ?? 0)
+      return false
+    }
+    const events = readEvents(new Reader(taken))
+    watch.isBusy ||= events.length > 0
+    if (events.length > 0) this.#sendEvents(watch, events)
+    return true
+  }
+
+  #sendEvents(watch: Watch, events: Record<string, unknown>[]): void {
+    const header = this.#header()
+    const portions = watch.fragment ? fragments(events, this.#member.options.fragmentBytes) : [events]
+    for (const [i, portion] of portions.entries()) {
+      const fragment = i < portions.length - 1
+      this.#send({ header, ...present({ watch_id: watch.id, fragment, events: portion }) })
     }
   }
 
-  async #sendEvents(watcher: Watcher, revision: number, changes: readonly Change<Uint8Array>[]): Promise<void> {
-    watcher.hadEvents = true
-    const parts = watcher.isFragmented ? inParts(changes) : [changes]
-    for (const [i, part] of parts.entries()) {
-      if (watcher.ended) return
-      const fragment = flag(i < parts.length - 1)
-      await this.#send(revision, { watch_id: int64(watcher.id), fragment, events: part.map(event) })
+  #sendCompacted(watch_id: bigint, compactRevision: number): void {
+    const response = { watch_id, canceled: true, compact_revision: BigInt(compactRevision) }
+    this.#send({ header: this.#member.header(0), ...present(response) })
+  }
+
+  #notify(watch: Watch): void {
+    if (!watch.isBusy && this.#isSynced(watch) && this.#hasRoom()) {
+      this.#send({ header: this.#header(), ...present({ watch_id: watch.id }) })
     }
+    watch.isBusy = false
   }
 
-  async #sendProgress(watcher: Watcher, revision: number): Promise<void> {
-    for (const resolve of watcher.waiting.splice(0)) resolve(revision)
-    if (!watcher.progressDue || watcher.ended) return
-    watcher.progressDue = false
-    await this.#send(revision, { watch_id: int64(watcher.id) })
+  /** Answered if every watch of the stream was given all there is, and there is one. */
+  #tellProgress(): void {
+    const watches = [...this.#watches.values()]
+    if (watches.length === 0 || !watches.every((watch) => this.#isSynced(watch))) return
+    this.#send({ header: this.#header(), watch_id: '-1' })
   }
 
-  async #sendFailure(id: bigint, e: RevkvError): Promise<void> {
-    // A reader that is gone needs no answer.
-    try {
-      if (e.code === 'COMPACTED') await this.#sendCompacted(id, e)
-      else
-        await this.#send(this.#settings.store.revision, {
-          watch_id: int64(id),
-          canceled: true,
-          cancel_reason: Status.of(e).message,
-        })
-    } catch {}
+  #isSynced({ watcher, startRevision }: Watch): boolean {
+    const { core } = this.#member
+    return startRevision <= this.#member.revision && !core.call((engine) => engine.pendingWatches()).includes(watcher)
   }
 
-  #sendCompacted(id: bigint, { compactRevision = 0 }: RevkvError): Promise<void> {
-    return this.#send(0, { watch_id: int64(id), canceled: true, compact_revision: int64(compactRevision) })
+  #header(): Record<string, unknown> {
+    return this.#member.header()
   }
+}
 
-  /** Answered when every watch has said all there is, and not at all while one waits for a revision to come. */
-  async #progress(): Promise<void> {
-    const watchers = [...this.#watchers.values()].filter(({ ended }) => !ended)
-    const { revision } = this.#settings.store
-    if (watchers.length === 0 || watchers.some(({ startRevision }) => startRevision > revision)) return
-    const said = watchers.map((watcher) => {
-      const saying = new Promise<number>((resolve) => watcher.waiting.push(resolve))
-      watcher.watch.requestProgress()
-      return saying
+function readEvents(reader: Reader): Record<string, unknown>[] {
+  const batches = reader.list(() => {
+    reader.u64() // The revision, which each event has too,
+    reader.bool() // and whether it is the range as it is, which nobody asks for here.
+    return reader.list(() => {
+      const type = reader.u32() === 0 ? '' : 'DELETE'
+      const kv = readKv(reader)
+      return present({ type, kv, prev_kv: readOptionalKv(reader) })
     })
-    const through = Math.min(...(await Promise.all(said)))
-    if (Number.isFinite(through)) await this.#send(through, { watch_id: int64(noWatch) })
-  }
-
-  /** Says from time to time how far a watch has come that had nothing to say. */
-  #tick(watcher: Watcher): void {
-    watcher.timer = setInterval(() => {
-      const { hadEvents } = watcher
-      watcher.hadEvents = false
-      if (hadEvents || watcher.startRevision > this.#settings.store.revision) return
-      watcher.progressDue = true
-      watcher.watch.requestProgress()
-    }, this.#settings.progressIntervalMs)
-    ;(watcher.timer as { unref?(): void }).unref?.()
-  }
-
-  #stop(watcher: Watcher): void {
-    watcher.ended = true
-    clearInterval(watcher.timer)
-    watcher.watch.close()
-    for (const resolve of watcher.waiting.splice(0)) resolve(Number.POSITIVE_INFINITY)
-  }
-
-  #end(): void {
-    for (const watcher of this.#watchers.values()) this.#stop(watcher)
-    this.#watchers.clear()
-  }
-
-  #send(revision: number, answer: Answer): Promise<void> {
-    return this.#lines.write({ result: { header: this.#settings.header(revision), ...answer } })
-  }
+  })
+  return batches.flat()
 }
 
-type Wish = ReturnType<typeof readCreate>
-
-function readCreate(request: Message) {
-  const filters = request.choices('filters', filterNames)
-  const [noPut, noDelete] = [filters.includes(0), filters.includes(1)]
-  const options: WatchOptions = { prevEntry: request.flag('prev_kv') }
-  if (noPut || noDelete) options.only = noPut ? 'delete' : 'put'
-  return {
-    id: request.int64('watch_id'),
-    target: readTarget(request),
-    startRevision: request.int64('start_revision'),
-    options,
-    isSilent: noPut && noDelete,
-    isFragmented: request.flag('fragment'),
-    notifiesProgress: request.flag('progress_notify'),
-  }
-}
-
-/** Here, other than in a range, no key is the key "\0". */
-function readTarget(request: Message): Key | Range {
-  const [given, end] = [request.bytes('key'), request.bytes('range_end')]
-  const key = given.length > 0 ? given : Uint8Array.of(0)
-  if (end.length === 0) return key
-  return isZero(end) ? { start: key } : { start: key, end }
-}
-
-function event(change: Change<Uint8Array>): Answer {
-  const prev_kv = change.prevEntry && keyValue(change.prevEntry)
-  if (change.type === 'put') return { kv: keyValue(change.entry), prev_kv }
-  return { type: 'DELETE', kv: { key: bytes(keyOf(change)), mod_revision: int64(change.modRevision) }, prev_kv }
-}
-
-/** At least one event in each, and more while they fit. */
-function inParts(changes: readonly Change<Uint8Array>[]): Change<Uint8Array>[][] {
-  const parts: Change<Uint8Array>[][] = []
-  let left = 0
-  for (const change of changes) {
-    const size = sizeOf(change)
-    if (left < size || parts.length === 0) {
-      parts.push([])
-      left = responseBytesMax
+/** Portions of at least one event, and of about so many bytes at most. */
+function fragments(events: Record<string, unknown>[], bytesMax: number): Record<string, unknown>[][] {
+  const portions: Record<string, unknown>[][] = []
+  let bytes = Number.POSITIVE_INFINITY
+  for (const event of events) {
+    const size = JSON.stringify(event).length
+    if (bytes + size > bytesMax) {
+      portions.push([])
+      bytes = 0
     }
-    parts.at(-1)?.push(change)
-    left -= size
+    portions.at(-1)?.push(event)
+    bytes += size
   }
-  return parts
-}
-
-function sizeOf(change: Change<Uint8Array>): number {
-  const entries = [change.type === 'put' ? change.entry : undefined, change.prevEntry]
-  return entries.reduce((sum, entry) => sum + (entry ? keyOf(entry).length + entry.bytes.length : 0), 0)
+  return portions
 }

@@ -6,7 +6,7 @@ use super::{Came, FOLLOWERS_MAX, GONE_MS, Outgoing, PROGRESS_MS, is_over};
 use crate::codec;
 use crate::engine::{Engine, Once, Request, TransferId};
 use crate::error::Error;
-use crate::mvcc::REVISION_MAX;
+use crate::mvcc::{REVISION_MAX, sorted};
 use crate::replica::{Body, ChangeSet, Message, REQUESTS_MAX};
 
 /// The tab that leads.
@@ -263,8 +263,8 @@ impl Leader {
             let is_same = followed.revision == durable && followed.noted >= engine.durable_noted;
             followed.waits && followed.revision <= durable && !is_same
         };
-        let mut behind: Vec<&mut Followed> = followers.iter_mut().filter(is_behind).collect();
-        behind.sort_by_key(|followed| followed.revision);
+        let behind: Vec<&mut Followed> = followers.iter_mut().filter(is_behind).collect();
+        let mut behind = sorted(behind, &|a, b| a.revision.cmp(&b.revision));
         let mut outgoing = Vec::new();
         for same in behind.chunk_by_mut(|a, b| a.revision == b.revision) {
             let Ok(changes) = engine.changes(same[0].revision, durable, 0) else { continue };

@@ -82,7 +82,8 @@ impl<M: Medium> World<M> {
     pub fn is_recorded(&self, at: usize, id: Id) -> bool {
         use super::truth::Cause;
         let is_it = |cause: &Cause| matches!(cause, Cause::Asked(own, _) if *own == id);
-        self.ledger.done(id).is_some() || self.tabs[at].host.log.iter().any(|entry| is_it(&entry.cause))
+        self.ledger.done(id).is_some_and(|done| !done.is_forgotten())
+            || self.tabs[at].host.log.iter().any(|entry| is_it(&entry.cause))
     }
 
     fn key(&mut self) -> Key {
@@ -136,7 +137,12 @@ impl<M: Medium> World<M> {
     /// The tab's watch: all of what is stored is there, once, in order, each revision whole.
     pub fn look(&mut self, at: usize) {
         let tab = &mut self.tabs[at];
-        let now = tab.engine.durable_revision();
+        let (now, life) = (tab.engine.durable_revision(), tab.engine.incarnation());
+        if tab.life != life {
+            // What it had was of another one.
+            (tab.life, tab.durable, tab.told) = (life, 0, 0);
+            tab.watch.take().map(|watch| tab.engine.cancel_watch(watch));
+        }
         assert!(now >= tab.durable, "broke Reads: tab {} goes back from {} to {now}", tab.id, tab.durable);
         tab.durable = now;
         let Some(watch) = tab.watch else {

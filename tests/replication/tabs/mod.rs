@@ -43,7 +43,7 @@ const MINUTES: u64 = 60;
 const CALM_MS: u64 = 10 * 60_000;
 
 /// What a whole run is to have seen.
-const OFTEN: [&str; 27] = [
+const OFTEN: [&str; 28] = [
     "answer kept",
     "answered",
     "answered without a response",
@@ -63,6 +63,7 @@ const OFTEN: [&str; 27] = [
     "refused",
     "reload storm",
     "resign",
+    "restore",
     "robbed",
     "snapshot given",
     "stolen",

@@ -253,6 +253,7 @@ impl<M: Medium> World<M> {
     /// There is no room: what is not stored is taken back.
     fn take_back(&mut self, at: usize, group: Vec<(u64, Came)>) {
         self.count("taken back");
+        self.ledger.full = self.entries;
         let found = self.found();
         let tab = &mut self.tabs[at];
         if tab.engine.rewind(found).is_err() {

@@ -27,6 +27,8 @@ pub struct Tab {
     pub is_robbed: bool,
     /// The batch on its way to the storage, or the claim of a tab that is to lead.
     pub flight: Option<u64>,
+    /// The life of the store that it has.
+    pub life: [u8; 16],
     pub watch: Option<WatcherId>,
     /// What the watch has told: up to here.
     pub told: u64,
@@ -75,6 +77,7 @@ impl Tab {
             backlog: VecDeque::new(),
             is_robbed: false,
             flight: None,
+            life: incarnation,
             watch: None,
             told: 0,
             durable: 0,

@@ -45,6 +45,8 @@ pub enum Cause {
     Compacted(u64),
     /// What there was no room for was taken back; its revisions are not given again.
     Skipped,
+    /// Another life of the store began, with the same content. It knows of no request.
+    Restored,
 }
 
 /// What a request has done, as it is stored.
@@ -53,6 +55,14 @@ pub struct Done {
     pub place: u64,
     pub revision: u64,
     pub response: Vec<u8>,
+    /// Where another life of the store has begun since, in which it may be done again.
+    forgotten: Option<u64>,
+}
+
+impl Done {
+    pub fn is_forgotten(&self) -> bool {
+        self.forgotten.is_some()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -82,6 +92,8 @@ pub struct Ledger {
     moments: VecDeque<(u64, Model)>,
     /// Where and at which revision each lease was granted.
     granted: BTreeMap<i64, (u64, u64)>,
+    /// Of all entries the last one when there was no room for something.
+    pub full: u64,
 }
 
 impl Ledger {
@@ -97,6 +109,7 @@ impl Ledger {
             newest: BTreeMap::new(),
             moments: VecDeque::from([(0, Model::new())]),
             granted: BTreeMap::new(),
+            full: 0,
         }
     }
 
@@ -128,6 +141,13 @@ impl Ledger {
                 self.model.compacted = self.model.compacted.max(*revision);
                 Vec::new()
             }
+            Cause::Restored => {
+                self.newest.clear();
+                for done in self.done.values_mut() {
+                    done.forgotten = done.forgotten.or(Some(entry.place));
+                }
+                Vec::new()
+            }
             Cause::Skipped => {
                 assert!(entry.revision >= self.model.revision, "broke Order: a revision was given again");
                 self.model.revision = entry.revision;
@@ -155,7 +175,8 @@ impl Ledger {
         if let Wish::Grant { id, .. } = wish {
             self.granted.insert(*id, (place, self.model.revision));
         }
-        self.done.insert(id, Done { place, revision: self.model.revision, response: packed(&response) });
+        self.done
+            .insert(id, Done { place, revision: self.model.revision, response: packed(&response), forgotten: None });
         rows
     }
 
@@ -174,10 +195,13 @@ impl Ledger {
         self.written.retain(|_, written| written.place <= last);
         self.done.retain(|_, done| done.place <= last);
         self.granted.retain(|_, (place, _)| *place <= last);
+        self.done.values_mut().for_each(|done| done.forgotten = done.forgotten.filter(|place| *place <= last));
         self.newest.clear();
-        self.done.keys().for_each(|(client, number)| {
-            self.newest.insert(*client, *number);
-        });
+        for ((client, number), done) in &self.done {
+            if !done.is_forgotten() {
+                self.newest.insert(*client, *number);
+            }
+        }
     }
 
     pub fn done(&self, id: Id) -> Option<&Done> {
@@ -192,15 +216,19 @@ impl Ledger {
             Came::Applied(_) | Came::Before => return self.answer_applied(id, wish, came, floor),
             Came::Refused(code, text) => (code.as_str(), text),
         };
-        assert!(!self.done.contains_key(&id), "broke Answers: {id:?} {wish:?} was refused with {code} and is stored");
+        let is_stored = self.done.get(&id).is_some_and(|done| !done.is_forgotten());
+        assert!(!is_stored, "broke Answers: {id:?} {wish:?} was refused with {code} and is stored");
         self.refused.insert(id);
         let is_gone = |lease: &i64| {
             !self.model.leases.contains_key(lease) || self.granted.get(lease).is_none_or(|at| at.1 >= revision)
         };
         let is_right = match (code, wish) {
-            // Of a leader that is gone, and of a storage without room: nobody knows better.
-            ("CONFLICT" | "QUOTA_EXCEEDED", _) => true,
+            ("QUOTA_EXCEEDED", _) => self.full >= floor,
+            // Of a leader that is gone, whose reason nobody knows.
+            ("CONFLICT", wish) => wish.is_refusable() || self.full >= floor,
             ("LEASE_NOT_FOUND", Wish::Put { lease, .. } | Wish::Revoke { id: lease }) => is_gone(lease),
+            // It was granted in a life of the store that has ended since, and the lease is there still.
+            ("LEASE_EXISTS", Wish::Grant { .. }) => self.done.get(&id).is_some_and(Done::is_forgotten),
             // It may be over before it is gone.
             ("LEASE_NOT_FOUND", Wish::KeepAlive { .. }) => true,
             ("COMPACTED", Wish::RestoreTo { revision }) => *revision < self.model.compacted,
@@ -216,7 +244,7 @@ impl Ledger {
     }
 
     fn answer_applied(&mut self, id: Id, wish: &Wish, came: &Came, floor: u64) {
-        let done = self.done.get(&id);
+        let done = self.done.get_mut(&id);
         let Done { place, response, .. } =
             done.unwrap_or_else(|| panic!("broke Answers: {id:?} {wish:?} is not stored"));
         assert!(*place > floor, "broke Serial: {id:?} {wish:?} comes before what was answered before it was asked");
@@ -224,6 +252,8 @@ impl Ledger {
             Came::Applied(bytes) => assert_eq!(bytes, response, "broke Serial: {id:?} {wish:?}"),
             _ => assert!(response.len() > KEPT_BYTES, "broke Answers: {id:?} {wish:?} has lost its answer"),
         }
+        // Nobody asks for it again.
+        response.clear();
     }
 
     /// The state at a revision, if it is remembered.

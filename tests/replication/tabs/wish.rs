@@ -95,6 +95,16 @@ impl Wish {
         }
     }
 
+    /// What it says may not be so.
+    pub fn is_refusable(&self) -> bool {
+        match self {
+            Wish::Put { lease, .. } => *lease != 0,
+            Wish::Touch { .. } | Wish::Revoke { .. } | Wish::KeepAlive { .. } => true,
+            Wish::RestoreTo { .. } | Wish::Compact { .. } => true,
+            _ => false,
+        }
+    }
+
     /// As a follower sends it.
     pub fn packed(&self) -> Vec<u8> {
         packed(&self.request())

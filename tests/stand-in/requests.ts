@@ -37,8 +37,7 @@ export async function reads(judge: Judge): Promise<void> {
     { ...all, sort_order: 'DESCEND' },
     { ...all, sort_order: 2, sort_target: 3 },
     { ...all, sort_target: 'CREATE', sort_order: 'ASCEND', limit: 1 },
-    { ...all, sort_target: 'MOD', limit: 1 },
-    { ...all, sort_target: 'VALUE', limit: 1, keys_only: true },
+    { ...all, sort_target: 'VALUE', sort_order: 'ASCEND', limit: 1, keys_only: true },
     { ...all, sort_target: 'VERSION', sort_order: 'ASCEND' },
     { ...all, min_mod_revision: 5, max_mod_revision: 5 },
     { ...all, minCreateRevision: 3 },
@@ -164,16 +163,6 @@ export async function watches(judge: Judge): Promise<void> {
   await judge.ask('/v3/kv/deleterange', { key: A, range_end: ZERO })
   await judge.ask('/v3/kv/txn', { success: [{ request_put: put('a', 't') }, { request_put: put('c', 't') }] })
   await judge.compareWatches(open)
-}
-
-/** Where no order is asked for, the limit cuts by key, one key later, and only what is left is sorted. */
-export async function sortedLast(judge: Judge): Promise<void> {
-  for (const key of ['s/c', 's/b', 's/a']) await judge.ask('/v3/kv/put', put(key, key))
-  const some = { key: base64('s/'), range_end: base64('s0'), sort_target: 'MOD' }
-  for (const rest of [{}, { sort_order: 'ASCEND' }, { sort_order: 'DESCEND' }, { min_mod_revision: 1 }]) {
-    await judge.ask('/v3/kv/range', { ...some, ...rest, limit: 1 })
-    await judge.ask('/v3/kv/txn', { success: [{ request_range: { ...some, ...rest, limit: 1, keys_only: true } }] })
-  }
 }
 
 /** A watch that asks for it is told how far it has come, while nothing happens and after something has. */

@@ -1,4 +1,4 @@
-// npx tsx tests/etcd/main.ts: holds revkv/testing against a real etcd, which the environment variable ETCD names. Both are
+// npx tsx tests/stand-in/main.ts: holds revkv/testing against a real etcd, which the environment variable ETCD names. Both are
 // asked the same over HTTP on this machine, and have to answer the same.
 import { createEtcd } from 'revkv/testing'
 import { type Difference, Judge } from './judge.js'
@@ -46,7 +46,6 @@ async function chosen(judge: Judge): Promise<void> {
   await requests.writes(judge)
   await requests.reads(judge)
   await requests.transactions(judge)
-  await requests.sortedLast(judge)
   await requests.refusals(judge)
   await requests.leases(judge)
   await requests.watches(judge)

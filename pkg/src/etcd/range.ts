@@ -1,0 +1,25 @@
+// Ranges as etcd says them.
+
+import { compareBytes } from '../keyspace.js'
+import type { KeyRange } from '../wire.js'
+import { toBase64 } from './base64.js'
+
+const zero = toBase64(Uint8Array.of(0))
+
+/** From "\0" on is everything; an end of "\0" is none. */
+export function bounds(keys: KeyRange): { key: string; rangeEnd: string | undefined } {
+  if ('key' in keys) return { key: toBase64(keys.key), rangeEnd: undefined }
+  const key = keys.start.length === 0 ? zero : toBase64(keys.start)
+  return { key, rangeEnd: keys.end ? toBase64(keys.end) : zero }
+}
+
+/** Whether all of `keys` lie in `all`. */
+export function within(keys: KeyRange, all: KeyRange): boolean {
+  const [start, end] = spanOf(keys)
+  const [first, last] = spanOf(all)
+  return compareBytes(start, first) >= 0 && (!last || (end !== undefined && compareBytes(end, last) <= 0))
+}
+
+function spanOf(keys: KeyRange): [Uint8Array, Uint8Array | undefined] {
+  return 'key' in keys ? [keys.key, Uint8Array.of(...keys.key, 0)] : [keys.start, keys.end]
+}

@@ -1,0 +1,308 @@
+// Writes that go to the cluster: what a store asks of its engine, said in etcd's words, and the answer as the engine would
+// have packed it. Nothing is shown before the cluster has committed it and the mirror has it.
+
+import { RevkvError } from '../errors.js'
+import type { Elsewhere, Host } from '../host.js'
+import {
+  compareResults,
+  type KeyRange,
+  type KeyValue,
+  request as kinds,
+  packAnswer,
+  Reader,
+  sortTargets,
+  type Writer,
+} from '../wire.js'
+import { toBase64 } from './base64.js'
+import { keyValue } from './forms.js'
+import { int64, type Json, list, natural, object } from './gateway.js'
+import type { ClusterFollower } from './mirror.js'
+import { bounds, within } from './range.js'
+
+/** An operation, and how its answer is packed. */
+interface Op {
+  request: object
+  pack(w: Writer, response: Json, revision: number): void
+}
+
+export class WriteThrough implements Elsewhere {
+  readonly #host: Host
+  readonly #cluster: ClusterFollower
+  readonly #keys: KeyRange
+
+  constructor(host: Host, cluster: ClusterFollower, keys: KeyRange) {
+    this.#host = host
+    this.#cluster = cluster
+    this.#keys = keys
+  }
+
+  async ask(request: Uint8Array): Promise<Reader> {
+    const r = new Reader(request)
+    const kind = r.u32()
+    switch (kind) {
+      case kinds.put:
+        return this.#single(this.#put(r))
+      case kinds.deleteRange:
+        return this.#single(this.#deleteRange(r))
+      case kinds.txn:
+        return this.#txn(r)
+      case kinds.commit:
+        return this.#commit(r)
+      case kinds.leased:
+        return this.#leased(r)
+      case kinds.leaseGrant:
+        return this.#lease('/v3/lease/grant', { ID: String(r.i64()), TTL: r.u64() })
+      case kinds.leaseRevoke:
+        return this.#lease('/v3/lease/revoke', { ID: String(r.i64()) })
+      case kinds.leaseKeepAlive:
+        return this.#lease('/v3/lease/keepalive', { ID: String(r.i64()) })
+      default:
+        throw new RevkvError('INVALID_ARGUMENT', 'This cannot be asked of a cluster.')
+    }
+  }
+
+  /** One operation by itself: as a transaction of one, so that its answer is of the same revision. */
+  async #single(op: Op): Promise<Reader> {
+    const { revision, responses } = await this.#run([], [op], [])
+    return packAnswer((w) => op.pack(w, responses[0] as Json, revision))
+  }
+
+  async #txn(r: Reader): Promise<Reader> {
+    const { compare, success, failure } = this.#readTxn(r)
+    const { revision, succeeded, responses } = await this.#run(compare, success, failure)
+    const ops = succeeded ? success : failure
+    return packAnswer((w) => packTxn(w, revision, succeeded, ops, responses))
+  }
+
+  /** What was read has to be as it was: each key there at its revision, and in each range no other. */
+  async #commit(r: Reader): Promise<Reader> {
+    const read = r.u64()
+    const reads = r.list(() => readRange(r))
+    const deletes = r.list(() => this.#deletion(readRange(r), false))
+    const puts = r.list(() => this.#put(r))
+    const guards = reads.flatMap((keys) => this.#guards(keys, read))
+    const { revision, succeeded } = await this.#run(guards, [...deletes, ...puts], [])
+    if (!succeeded) throw new RevkvError('CONFLICT', 'What was read has been changed in the cluster.')
+    return packAnswer((w) => w.u64(revision))
+  }
+
+  async #leased(r: Reader): Promise<Reader> {
+    const leases = r.list(() => ({ ID: String(r.i64()), TTL: r.u64() }))
+    const granted: string[] = []
+    try {
+      for (const lease of leases) {
+        await this.#call('/v3/lease/grant', lease)
+        granted.push(lease.ID)
+      }
+      const before = this.#host.revision
+      const [put, txn] = [r.u32(), 1]
+      const answer = await (put === 0 ? this.#single(this.#put(r)) : put === txn ? this.#txn(r) : this.#commit(r))
+      if (this.#host.revision === before) await this.#takeBack(granted)
+      return answer
+    } catch (e) {
+      await this.#takeBack(granted)
+      throw e
+    }
+  }
+
+  async #takeBack(leases: string[]): Promise<void> {
+    // One that cannot be taken back ends by its time.
+    for (const ID of leases) await this.#call('/v3/lease/revoke', { ID }).catch(() => {})
+  }
+
+  async #lease(path: string, body: object): Promise<Reader> {
+    const answer = await this.#call(path, body)
+    const result = answer.result === undefined ? answer : object(answer.result, 'result')
+    const revision = natural(object(answer.header ?? result.header, 'header').revision, 'revision')
+    const ttl = natural(result.TTL, 'TTL')
+    if (path.endsWith('keepalive') && ttl === 0)
+      throw new RevkvError('LEASE_NOT_FOUND', 'etcd: the lease is not there.')
+    if (path.endsWith('revoke')) await this.#cluster.reached(revision)
+    return packAnswer((w) => {
+      w.u64(revision)
+      if (path.endsWith('grant')) w.i64(int64(result.ID, 'ID'))
+      w.u64(ttl)
+    })
+  }
+
+  async #run(compare: object[], success: Op[], failure: Op[]) {
+    const requests = (ops: Op[]) => ops.map(({ request }) => request)
+    const body = { compare, success: requests(success), failure: requests(failure) }
+    const answer = await this.#call('/v3/kv/txn', body)
+    const revision = natural(object(answer.header, 'header').revision, 'revision')
+    const responses = list(answer.responses, 'responses')
+    await this.#cluster.reached(revision)
+    return { revision, succeeded: answer.succeeded === true, responses }
+  }
+
+  #call(path: string, body: object): Promise<Json> {
+    return this.#cluster.gateway.call(path, body, this.#cluster.signal)
+  }
+
+  #guards(keys: KeyRange, read: number): object[] {
+    const mod = { target: 'MOD' }
+    if ('key' in keys) {
+      const [kv] = this.#host.keysOf(keys, read)
+      const key = toBase64(keys.key)
+      return [{ key, ...mod, result: 'EQUAL', mod_revision: String(kv?.modRevision ?? 0) }]
+    }
+    const there = this.#host.keysOf(keys, read).map((kv) => {
+      return { key: toBase64(kv.key), ...mod, result: 'EQUAL', mod_revision: String(kv.modRevision) }
+    })
+    const { key, rangeEnd } = bounds(keys)
+    return [...there, { key, range_end: rangeEnd, ...mod, result: 'LESS', mod_revision: String(read + 1) }]
+  }
+
+  #put(r: Reader): Op {
+    const key = r.bytes()
+    this.#check({ key })
+    const put = {
+      key: toBase64(key),
+      value: toBase64(r.bytes()),
+      lease: String(r.i64()),
+      prev_kv: r.bool(),
+      ignore_value: r.bool(),
+      ignore_lease: r.bool(),
+    }
+    return { request: { request_put: put }, pack: (w, response, revision) => packPut(w, response, revision) }
+  }
+
+  #deleteRange(r: Reader): Op {
+    return this.#deletion(readRange(r), r.bool())
+  }
+
+  #deletion(keys: KeyRange, prevKv: boolean): Op {
+    this.#check(keys)
+    const { key, rangeEnd } = bounds(keys)
+    const request = { request_delete_range: { key, range_end: rangeEnd, prev_kv: prevKv } }
+    return { request, pack: (w, response, revision) => packDelete(w, response, revision) }
+  }
+
+  #range(r: Reader): Op {
+    const { key, rangeEnd } = bounds(readRange(r))
+    const [revision, limit, keysOnly, countOnly] = [r.u64(), r.u64(), r.bool(), r.bool()]
+    r.bool()
+    const [sortBy, descend] = [r.u32(), r.bool()]
+    const [minMod, maxMod, minCreate, maxCreate] = [r.u64(), r.u64(), r.u64(), r.u64()]
+    const range = {
+      key,
+      range_end: rangeEnd,
+      revision: String(revision),
+      limit: String(limit),
+      keys_only: keysOnly,
+      count_only: countOnly,
+      sort_target: sortNames[sortTargets[sortBy] as keyof typeof sortNames],
+      sort_order: descend ? 'DESCEND' : 'ASCEND',
+      min_mod_revision: String(minMod),
+      max_mod_revision: String(maxMod),
+      min_create_revision: String(minCreate),
+      max_create_revision: String(maxCreate),
+    }
+    return { request: { request_range: range }, pack: packRange }
+  }
+
+  #readTxn(r: Reader): { compare: object[]; success: Op[]; failure: Op[] } {
+    const compare = r.list(() => readCompare(r))
+    const ops = () => r.list(() => this.#op(r))
+    return { compare, success: ops(), failure: ops() }
+  }
+
+  #op(r: Reader): Op {
+    switch (r.u32()) {
+      case 0:
+        return this.#put(r)
+      case 1:
+        return this.#deleteRange(r)
+      case 2:
+        return this.#range(r)
+      default: {
+        const { compare, success, failure } = this.#readTxn(r)
+        const requests = (ops: Op[]) => ops.map(({ request }) => request)
+        const nested = { compare, success: requests(success), failure: requests(failure) }
+        const pack = (w: Writer, response: Json, revision: number) => {
+          const answer = object(response.response_txn ?? {}, 'response_txn')
+          const succeeded = answer.succeeded === true
+          packTxn(w, revision, succeeded, succeeded ? success : failure, list(answer.responses, 'responses'))
+        }
+        return { request: { request_txn: nested }, pack }
+      }
+    }
+  }
+
+  #check(keys: KeyRange): void {
+    if (!within(keys, this.#keys)) throw new RevkvError('INVALID_RANGE', 'Only keys that are mirrored can be written.')
+  }
+}
+
+const sortNames = {
+  key: 'KEY',
+  version: 'VERSION',
+  createRevision: 'CREATE',
+  modRevision: 'MOD',
+  value: 'VALUE',
+} as const
+const resultNames = { '=': 'EQUAL', '!=': 'NOT_EQUAL', '>': 'GREATER', '<': 'LESS' } as const
+
+function readRange(r: Reader): KeyRange {
+  switch (r.u32()) {
+    case 0:
+      return { key: r.bytes() }
+    case 1:
+      return { start: r.bytes(), end: r.bytes() }
+    default:
+      return { start: r.bytes() }
+  }
+}
+
+function readCompare(r: Reader): object {
+  const { key, rangeEnd } = bounds(readRange(r))
+  const operand = [
+    () => ({ target: 'VERSION', version: String(r.u64()) }),
+    () => ({ target: 'CREATE', create_revision: String(r.u64()) }),
+    () => ({ target: 'MOD', mod_revision: String(r.u64()) }),
+    () => ({ target: 'VALUE', value: toBase64(r.bytes()) }),
+    () => ({ target: 'LEASE', lease: String(r.i64()) }),
+  ][r.u32()]
+  const compared = operand?.()
+  return { key, range_end: rangeEnd, ...compared, result: resultNames[compareResults[r.u32()] ?? '='] }
+}
+
+function packKv(w: Writer, kv: unknown): void {
+  w.bool(kv !== undefined)
+  if (kv !== undefined) w.keyValue(keyValue(object(kv, 'prev_kv')))
+}
+
+function packPut(w: Writer, response: Json, revision: number): void {
+  w.u64(revision)
+  packKv(w, object(response.response_put ?? {}, 'response_put').prev_kv)
+}
+
+function packDelete(w: Writer, response: Json, revision: number): void {
+  const answer = object(response.response_delete_range ?? {}, 'response_delete_range')
+  w.u64(revision)
+  w.u64(natural(answer.deleted, 'deleted'))
+  packKvs(w, list(answer.prev_kvs, 'prev_kvs').map(keyValue))
+}
+
+function packRange(w: Writer, response: Json, revision: number): void {
+  const answer = object(response.response_range ?? {}, 'response_range')
+  w.u64(revision)
+  w.u64(natural(answer.count, 'count'))
+  w.bool(answer.more === true)
+  packKvs(w, list(answer.kvs, 'kvs').map(keyValue))
+}
+
+function packKvs(w: Writer, kvs: readonly KeyValue[]): void {
+  w.u64(kvs.length)
+  for (const kv of kvs) w.keyValue(kv)
+}
+
+function packTxn(w: Writer, revision: number, succeeded: boolean, ops: Op[], responses: Json[]): void {
+  w.u64(revision)
+  w.bool(succeeded)
+  w.u64(ops.length)
+  for (const [place, op] of ops.entries()) {
+    w.u32(0)
+    op.pack(w, responses[place] ?? {}, revision)
+  }
+}
