@@ -75,7 +75,7 @@ test.each<[path: string, body: string, status: number, code: number, message: Re
   ['/v3/watch', 'x', 500, 2, /JSON/],
   ['/v3/watch', '{"create_request":5}', 500, 2, /^create_request: /],
   ['/v3/watch', '{"create_request":{"key":5}}', 500, 2, /^key: /],
-])('%s of %.40s is refused', async (path, body, status, code, message) => {
+])('%s refuses request %#', async (path, body, status, code, message) => {
   const etcd = await newEtcd()
   const expected = message instanceof RegExp ? expect.stringMatching(message) : message
   expect(await refusal(etcd, path, body)).toEqual([status, code, expected])

@@ -191,7 +191,9 @@ fn a_watch_is_told_what_was_deleted_at_the_revision_of_a_snapshot() {
         let watch = mirror.watch(&watching(false)).expect("ahead");
         let resyncing = mirror.watch(&watching(true)).expect("ahead");
         (4..deleted_at).for_each(|_| put(&mut source, b"c"));
-        source.apply(Request::DeleteRange(DeleteRange { keys: KeyRange::Key(b"b"), prev_kv: false }), 0).expect("there");
+        source
+            .apply(Request::DeleteRange(DeleteRange { keys: KeyRange::Key(b"b"), prev_kv: false }), 0)
+            .expect("there");
         mirror.mirror([1; 16], deleted_at, &keys(&source, ALL, deleted_at)).expect("a snapshot");
         mirror.check();
         let told = mirror.take_events(watch, 0, 1_000).map_err(|error| error.code());
