@@ -84,15 +84,23 @@ export async function openChromium(): Promise<Browser> {
   }
 }
 
-interface Puppeteer {
-  launch(options: object): Promise<{ version(): Promise<string>; newPage(): Promise<Page>; close(): Promise<void> }>
+interface Firefox {
+  version(): Promise<string>
+  newPage(): Promise<Page>
+  close(): Promise<void>
 }
 
 /** FIREFOX names it; else the first of the usual names on the PATH. Driven over WebDriver BiDi. */
-export async function openFirefox(app: App): Promise<Browser> {
+export async function launchFirefox(app: App): Promise<Firefox> {
   const main = createRequire(app.path('package.json')).resolve('puppeteer-core')
-  const { default: puppeteer } = (await import(pathToFileURL(main).href)) as { default: Puppeteer }
-  const browser = await puppeteer.launch({ browser: 'firefox', executablePath: findFirefox(), headless: true })
+  const { default: puppeteer } = (await import(pathToFileURL(main).href)) as {
+    default: { launch(options: object): Promise<Firefox> }
+  }
+  return puppeteer.launch({ browser: 'firefox', executablePath: findFirefox(), headless: true })
+}
+
+export async function openFirefox(app: App): Promise<Browser> {
+  const browser = await launchFirefox(app)
   return {
     version: (await browser.version()).replace('/', ' '),
     visit: async (url) => visitIn(await browser.newPage(), url),

@@ -5,7 +5,7 @@ use xshell::cmd;
 
 use crate::project::{Project, on_path};
 use crate::setup::{Piece, browser, node, rust};
-use crate::{advisories, build, sizes};
+use crate::{advisories, build, counts, sizes};
 
 /// One named check.
 pub struct Step {
@@ -107,7 +107,7 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "mirror",
-        about: "a store as the mirror of a real etcd",
+        about: "a store as the mirror of a real etcd, in Node and in pages; and the stand-in for etcd beside it",
         needs: build::NEEDS_AND_ETCD,
         needs_build: true,
         when_asked: false,
@@ -184,6 +184,22 @@ pub const STEPS: &[Step] = &[
         needs_build: true,
         when_asked: false,
         run: package_sizes,
+    },
+    Step {
+        name: "counts",
+        about: "no work takes more instructions than its baseline allows",
+        needs: build::NEEDS,
+        needs_build: true,
+        when_asked: false,
+        run: instructions,
+    },
+    Step {
+        name: "tabs",
+        about: "tabs that share a store, and lose whoever leads in every way, often; Firefox too",
+        needs: build::NEEDS_AND_BROWSERS,
+        needs_build: true,
+        when_asked: true,
+        run: tabs,
     },
     Step {
         name: "soak",
@@ -269,8 +285,10 @@ fn reference(project: &Project) -> Result<Outcome> {
 /// Random writers go on for so long, on so many keys.
 fn mirror(project: &Project, seconds: u32, keys: u32) -> Result<Outcome> {
     let tests = cmd!(project.shell, "npm test -w pkg -- test/etcd");
-    let tests = tests.env("ETCD_SECONDS", seconds.to_string()).env("ETCD_KEYS", keys.to_string());
-    tests.run()?;
+    let pages = cmd!(project.shell, "node_modules/.bin/vitest run --root tests/browser etcd");
+    for tests in [tests, pages] {
+        tests.env("ETCD_SECONDS", seconds.to_string()).env("ETCD_KEYS", keys.to_string()).run()?;
+    }
     Ok(Outcome::Passed)
 }
 
@@ -316,6 +334,11 @@ fn package_sizes(project: &Project) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
+fn instructions(project: &Project) -> Result<Outcome> {
+    counts::check(project)?;
+    Ok(Outcome::Passed)
+}
+
 /// The tests of killed processes that the steps `package` and `browser` have, too, with more kills, and the simulation of tabs
 /// that the step `rust` has, for longer. Each prints its seed.
 fn soak(project: &Project) -> Result<Outcome> {
@@ -329,6 +352,13 @@ fn soak(project: &Project) -> Result<Outcome> {
     vitest(NODE_KILLS, &["--root", "pkg", "test/file.test.ts"])?;
     vitest(WORKERD_KILLS, &["--root", "pkg", "test/workerd"])?;
     vitest(CHROMIUM_KILLS, &["--root", "tests/browser", "kills.test.ts"])?;
+    Ok(Outcome::Passed)
+}
+
+/// The tests of tabs that the step `browser` has a part of.
+fn tabs(project: &Project) -> Result<Outcome> {
+    let run = cmd!(project.shell, "node_modules/.bin/vitest run --root tests/browser tabs");
+    run.env("REVKV_TABS", "all").run()?;
     Ok(Outcome::Passed)
 }
 

@@ -16,7 +16,9 @@ let written = 0
 let isWriting = false
 let writers = []
 const roles = []
+/** What is stored, and what is applied. */
 const watched = []
+const watchedAtOnce = []
 const failed = []
 
 const acts = {
@@ -29,9 +31,14 @@ const acts = {
       say({ role: detail.role, at: Date.now() })
     })
     // Each batch by its revision, and each change in it.
-    const heard = ({ revision, changes, resync }) =>
-      watched.push(resync ? 'resync' : `${revision}: ${changes.map(shown).join()}`)
-    store.on({}, heard, { from: 2, onError: (error) => watched.push(error.code) })
+    for (const [watch, options] of [
+      [watched, { durable: true }],
+      [watchedAtOnce, {}],
+    ]) {
+      const heard = ({ revision, changes, resync }) =>
+        watch.push(resync ? 'resync' : `${revision}: ${changes.map(shown).join()}`)
+      store.on({}, heard, { from: 2, ...options, onError: (error) => watch.push(error.code) })
+    }
     return store.role
   },
 
@@ -48,7 +55,11 @@ const acts = {
   write(count) {
     isWriting = true
     const writeOn = async (key) => {
-      while (isWriting) await put(key).catch(() => {})
+      while (isWriting) {
+        await put(key).catch(() => {})
+        // In OPFS all of that may be done in one turn, and nothing else would ever be heard.
+        await new Promise((resolve) => setTimeout(resolve))
+      }
     }
     writers = Array.from({ length: count }, (_, i) => writeOn(`${name}/${i}`))
   },
@@ -63,6 +74,7 @@ const acts = {
     roles,
     failed,
     watched,
+    watchedAtOnce,
     revision: store.revision,
     hash: store.hash().hash,
     history: byRevision(store.history({})),
