@@ -2,7 +2,8 @@
 
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { mirror } from '../src/etcd/index.js'
-import { utf8 } from '../src/index.js'
+import { open, utf8 } from '../src/index.js'
+import { memory } from '../src/storage/memory.js'
 import { createEtcdWith } from '../src/testing/etcd.js'
 import type { Etcd, EtcdOptions } from '../src/testing/types.js'
 import { post } from './gateway.js'
@@ -69,4 +70,82 @@ test('a write goes through, and what it depends on is looked at by the cluster',
   await Promise.all([add(one), add(two)])
   await vi.waitFor(() => expect([one.store.get('n'), two.store.get('n')]).toEqual(['100', '100']))
   expect(one.store.revision).toBe(etcd.revision)
+})
+
+/** The store was named by the cluster alone: it went on from its revision, with the keys of the first range and not of the second. */
+test('a store that mirrors another range than before reads that one', async () => {
+  const etcd = await createEtcd()
+  for (const key of ['a/1', 'b/1']) await put(etcd, key, key)
+  const storage = memory()
+  const kept = async (prefix: string) => {
+    const store = await open<string>({ wasm, values: utf8, storage })
+    const kept = mirror(store, { endpoints: [url], range: { prefix }, fetch: etcd.fetch })
+    const statuses: string[] = []
+    kept.addEventListener('status', ({ detail }) => statuses.push(detail.status))
+    await kept.inSync()
+    const found = { keys: [...store.list()].map(({ key }) => key), statuses: [...statuses] }
+    await kept.close()
+    await store.close()
+    return found
+  }
+  const [anew, on] = [['resyncing', 'in-sync'], ['in-sync']]
+  expect(await kept('a/')).toEqual({ keys: ['a/1'], statuses: anew })
+  expect(await kept('a/')).toEqual({ keys: ['a/1'], statuses: on })
+  expect(await kept('b/')).toEqual({ keys: ['b/1'], statuses: anew })
+  expect(await kept('b/')).toEqual({ keys: ['b/1'], statuses: on })
+})
+
+/** Each waited for the cluster's revision, of which a mirror of a range hears by the next progress: in ten minutes. */
+test('what changes nothing in a range does not wait for what others write outside of it', async () => {
+  const etcd = await createEtcd()
+  const { store } = await mirrored(etcd, { range: { prefix: 'a/' }, write: true })
+  await store.put('a/n', '1')
+  const elsewhere = () => put(etcd, 'b', 'x')
+  await elsewhere()
+  expect(await store.delete('a/none')).toMatchObject({ deleted: 0, revision: store.revision })
+  expect(await store.compareAndSet('a/n', '7', '8')).toMatchObject({ ok: false, revision: store.revision })
+  expect(await store.txn({ then: [{ get: 'a/n' }] })).toMatchObject({ ok: true, revision: store.revision })
+  // What it has not seen of the cluster yet is there when it has been refused for it.
+  await Promise.all([put(etcd, 'a/n', '2'), elsewhere()])
+  expect(await store.compareAndSet('a/n', '7', '8')).toMatchObject({ ok: false })
+  expect(store.get('a/n')).toBe('2')
+  await Promise.all([post(etcd, url, 'kv/deleterange', { key: btoa('a/n') }), elsewhere()])
+  expect(await store.delete('a/n')).toMatchObject({ deleted: 0 })
+  expect(store.get('a/n')).toBeUndefined()
+  let runs = 0
+  await store.transact(async (tx) => {
+    const value = tx.get('a/m') ?? '0'
+    if (runs++ === 0) await Promise.all([put(etcd, 'a/m', '5'), elsewhere()])
+    tx.put('a/m', `${value}+1`)
+  })
+  expect([store.get('a/m'), runs]).toEqual(['5+1', 2])
+  const lease = await store.grant(60)
+  await post(etcd, url, 'kv/put', { key: btoa('b'), lease: String(lease.id) })
+  await store.put('a/leased', '1', { lease })
+  await elsewhere()
+  await lease.revoke()
+  expect(store.get('a/leased')).toBeUndefined()
+})
+
+/** After a failover to a member that was some writes behind, everything was read anew. */
+test('a member that is behind is followed from where the store is', async () => {
+  const etcd = await createEtcd()
+  await put(etcd, 'a', '1')
+  let isBehind = false
+  const behind: typeof fetch = async (input, init) => {
+    const response = await etcd.fetch(input, init)
+    if (!isBehind || !String(input).endsWith('status')) return response
+    return new Response((await response.text()).replace(/"revision":"\d+"/, '"revision":"1"'), response)
+  }
+  const { store, kept } = await mirrored(etcd, { fetch: behind })
+  await kept.close()
+  isBehind = true
+  const again = mirror(store, { endpoints: [url], range: {}, fetch: behind })
+  const statuses: string[] = []
+  again.addEventListener('status', ({ detail }) => statuses.push(detail.status))
+  await again.inSync()
+  await put(etcd, 'a', '2')
+  await vi.waitFor(() => expect(store.get('a')).toBe('2'))
+  expect(statuses).toEqual(['in-sync'])
+  await again.close()
 })

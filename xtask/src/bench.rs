@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use xshell::cmd;
 
 use crate::build;
+use crate::counts;
 use crate::project::Project;
 use crate::setup::{ensure_all, node};
 
@@ -36,6 +37,9 @@ pub struct Args {
     /// Measure nothing: write the tables of the documents from the results that are kept
     #[arg(long, conflicts_with_all = ["place", "only", "seed"])]
     write_docs: bool,
+    /// With `counts`: makes what is counted the baseline, to be committed with what has changed it
+    #[arg(long)]
+    write_baseline: bool,
 }
 
 /// Where the package, or its engine, runs.
@@ -51,10 +55,13 @@ enum Place {
     Tabs,
     /// A mirror beside the gateway of a real etcd, in Node
     Etcd,
+    /// The instructions that the built wasm takes, beside those of the baseline
+    Counts,
 }
 
 /// Runs the benchmarks; they print tables, and a whole run is kept in benches/results/latest.json.
 pub fn run(project: &Project, args: &Args) -> Result<ExitCode> {
+    ensure!(!args.write_baseline || matches!(args.place, Some(Place::Counts)), "--write-baseline is for `counts`");
     if args.write_docs {
         ensure_all(project, &[&node::NODE, &node::NPM_PACKAGES])?;
         return project.become_script("benches/web/docs.ts", vec!["--write".into()]);
@@ -63,6 +70,7 @@ pub fn run(project: &Project, args: &Args) -> Result<ExitCode> {
         Some(Place::Native) => native(project, &args.only),
         Some(Place::Tabs) => in_tabs(project),
         Some(Place::Etcd) => beside_etcd(project),
+        Some(Place::Counts) => instructions(project, args.write_baseline),
         place => beside_peers(project, args, place),
     }
 }
@@ -88,6 +96,17 @@ fn beside_etcd(project: &Project) -> Result<ExitCode> {
     ensure_all(project, build::NEEDS_AND_ETCD)?;
     build::build(project)?;
     project.become_script("benches/etcd/main.ts", vec!["--out".into(), "benches/results/etcd.json".into()])
+}
+
+fn instructions(project: &Project, write_baseline: bool) -> Result<ExitCode> {
+    ensure_all(project, build::NEEDS)?;
+    build::build(project)?;
+    if write_baseline {
+        counts::rewrite(project)?
+    } else {
+        counts::check(project)?
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn beside_peers(project: &Project, args: &Args, place: Option<Place>) -> Result<ExitCode> {

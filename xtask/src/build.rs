@@ -20,7 +20,7 @@ pub const NEEDS_AND_BROWSER: &[&Piece] =
 
 /// What the chain needs, and a cluster for what it built.
 pub const NEEDS_AND_ETCD: &[&Piece] =
-    &[&etcd::ETCD, &rust::WASM_TARGET, &rust::WASM_BINDGEN, &node::NODE, &node::NPM_PACKAGES];
+    &[&etcd::ETCD, &browser::CHROMIUM, &rust::WASM_TARGET, &rust::WASM_BINDGEN, &node::NODE, &node::NPM_PACKAGES];
 
 /// What the chain needs, and every browser that what it built is tried in.
 pub const NEEDS_AND_BROWSERS: &[&Piece] =

@@ -5,6 +5,7 @@
 mod advisories;
 mod bench;
 mod build;
+mod counts;
 mod demo;
 mod fuzz;
 mod planted;

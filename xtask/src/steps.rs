@@ -5,7 +5,7 @@ use xshell::cmd;
 
 use crate::project::{Project, on_path};
 use crate::setup::{Piece, browser, node, rust};
-use crate::{advisories, build, sizes};
+use crate::{advisories, build, counts, sizes};
 
 /// One named check.
 pub struct Step {
@@ -107,7 +107,7 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "mirror",
-        about: "a store as the mirror of a real etcd",
+        about: "a store as the mirror of a real etcd, in Node and in pages; and the stand-in for etcd beside it",
         needs: build::NEEDS_AND_ETCD,
         needs_build: true,
         when_asked: false,
@@ -176,6 +176,14 @@ pub const STEPS: &[Step] = &[
         needs_build: true,
         when_asked: false,
         run: package_sizes,
+    },
+    Step {
+        name: "counts",
+        about: "no work takes more instructions than its baseline allows",
+        needs: build::NEEDS,
+        needs_build: true,
+        when_asked: false,
+        run: instructions,
     },
     Step {
         name: "tabs",
@@ -269,8 +277,10 @@ fn reference(project: &Project) -> Result<Outcome> {
 /// Random writers go on for so long, on so many keys.
 fn mirror(project: &Project, seconds: u32, keys: u32) -> Result<Outcome> {
     let tests = cmd!(project.shell, "npm test -w pkg -- test/etcd");
-    let tests = tests.env("ETCD_SECONDS", seconds.to_string()).env("ETCD_KEYS", keys.to_string());
-    tests.run()?;
+    let pages = cmd!(project.shell, "node_modules/.bin/vitest run --root tests/browser etcd");
+    for tests in [tests, pages] {
+        tests.env("ETCD_SECONDS", seconds.to_string()).env("ETCD_KEYS", keys.to_string()).run()?;
+    }
     Ok(Outcome::Passed)
 }
 
@@ -308,6 +318,11 @@ fn package_sizes(project: &Project) -> Result<Outcome> {
     let sizes = sizes::measure(project)?;
     println!("{sizes}");
     sizes.check()?;
+    Ok(Outcome::Passed)
+}
+
+fn instructions(project: &Project) -> Result<Outcome> {
+    counts::check(project)?;
     Ok(Outcome::Passed)
 }
 

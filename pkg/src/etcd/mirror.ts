@@ -6,8 +6,8 @@
 //      └──── a member is lost ───┘
 //
 // The store itself is where this has come to: its revision is the last one that was taken over, its incarnation names the
-// cluster. So a store that is opened again goes on from there, and reads everything anew only where the cluster has forgotten
-// what came since, or is another one.
+// cluster and the range. So a store that is opened again goes on from there, and reads everything anew only where the cluster
+// has forgotten what came since, or is another one.
 
 import { detachable } from '../detachable.js'
 import { RevkvError, storageError } from '../errors.js'
@@ -71,8 +71,13 @@ export class ClusterFollower {
   }
 
   /** Resolves when the store has reached this revision; rejects when it is not followed any more. */
-  async reached(revision: number): Promise<void> {
-    while (this.#host.revision < revision) await detachable(this.#host.change(), this.#end.signal)
+  reached(revision: number): Promise<void> {
+    return this.until(() => this.#host.revision >= revision)
+  }
+
+  /** Resolves when this holds, which is asked after each change of the store; rejects when it is not followed any more. */
+  async until(holds: () => boolean): Promise<void> {
+    while (!holds()) await detachable(this.#host.change(), this.#end.signal)
   }
 
   async close(): Promise<void> {
@@ -108,7 +113,9 @@ export class ClusterFollower {
     const host = this.#host
     await host.leads(this.#end.signal)
     const { cluster, revision } = this.#heard(await this.#call('/v3/maintenance/status', {}))
-    const goesOn = host.isMirrorOf(incarnationOf(cluster)) && host.revision <= revision
+    // A member may be behind the others, and says so of itself; but what it reads is what all of them have.
+    const isNewer = () => host.revision <= revision || this.#agreed().then((agreed) => host.revision <= agreed)
+    const goesOn = host.isMirrorOf(incarnationOf(cluster, this.#keys)) && (await isNewer())
     if (!goesOn) await this.#snapshot(cluster)
     succeeded()
     const session = new AbortController()
@@ -123,6 +130,12 @@ export class ClusterFollower {
       session.abort()
       await beating
     }
+  }
+
+  /** The cluster's revision, as most of its members have it. */
+  async #agreed(): Promise<number> {
+    const { key } = bounds(this.#keys)
+    return this.#heard(await this.#call('/v3/kv/range', { key, count_only: true })).revision
   }
 
   async #snapshot(cluster: bigint): Promise<void> {
@@ -142,7 +155,7 @@ export class ClusterFollower {
       if (page.more !== true || !last) break
       from = toBase64(Uint8Array.of(...last.key, 0))
     }
-    await this.#host.mirror(incarnationOf(cluster), at, records)
+    await this.#host.mirror(incarnationOf(cluster, this.#keys), at, records)
   }
 
   async #watch(signal: AbortSignal): Promise<void> {

@@ -13,15 +13,26 @@ import {
   sortTargets,
   type Writer,
 } from '../wire.js'
+import { agreement } from './agreement.js'
 import { toBase64 } from './base64.js'
-import { keyValue } from './forms.js'
-import { int64, type Json, list, natural, object } from './gateway.js'
+import { bytes, keyValue } from './forms.js'
+import { int64, type Json, list, malformed, natural, object } from './gateway.js'
 import type { ClusterFollower } from './mirror.js'
 import { bounds, within } from './range.js'
+
+/** A condition, and the keys it is about. */
+interface Compare {
+  request: object
+  keys: KeyRange
+}
 
 /** An operation, and how its answer is packed. */
 interface Op {
   request: object
+  /** What its answer depends on. */
+  keys: readonly KeyRange[]
+  /** Whether it has written something. */
+  hasWritten(response: Json): boolean
   pack(w: Writer, response: Json, revision: number): void
 }
 
@@ -53,7 +64,7 @@ export class WriteThrough implements Elsewhere {
       case kinds.leaseGrant:
         return this.#lease('/v3/lease/grant', { ID: String(r.i64()), TTL: r.u64() })
       case kinds.leaseRevoke:
-        return this.#lease('/v3/lease/revoke', { ID: String(r.i64()) })
+        return this.#revoke(String(r.i64()))
       case kinds.leaseKeepAlive:
         return this.#lease('/v3/lease/keepalive', { ID: String(r.i64()) })
       default:
@@ -117,7 +128,6 @@ export class WriteThrough implements Elsewhere {
     const ttl = natural(result.TTL, 'TTL')
     if (path.endsWith('keepalive') && ttl === 0)
       throw new RevkvError('LEASE_NOT_FOUND', 'etcd: the lease is not there.')
-    if (path.endsWith('revoke')) await this.#cluster.reached(revision)
     return packAnswer((w) => {
       w.u64(revision)
       if (path.endsWith('grant')) w.i64(int64(result.ID, 'ID'))
@@ -125,32 +135,64 @@ export class WriteThrough implements Elsewhere {
     })
   }
 
-  async #run(compare: object[], success: Op[], failure: Op[]) {
-    const requests = (ops: Op[]) => ops.map(({ request }) => request)
-    const body = { compare, success: requests(success), failure: requests(failure) }
+  /** Its keys may lie outside of what is mirrored; those that do not are gone here too. */
+  async #revoke(ID: string): Promise<Reader> {
+    const { keys } = await this.#call('/v3/lease/timetolive', { ID, keys: true })
+    if (keys !== undefined && !Array.isArray(keys)) throw malformed('keys is no list')
+    const ranges = (keys ?? []).map((key: unknown) => ({ key: bytes(key, 'keys') }))
+    await this.#call('/v3/lease/revoke', { ID })
+    await this.#agree(ranges)
+    return packAnswer((w) => w.u64(this.#host.revision))
+  }
+
+  /** The revision is the store's with the answer: what was changed is there, or what it was decided by. */
+  async #run(compare: Compare[], success: Op[], failure: Op[]) {
+    const body = { compare: requests(compare), success: requests(success), failure: requests(failure) }
     const answer = await this.#call('/v3/kv/txn', body)
     const revision = natural(object(answer.header, 'header').revision, 'revision')
     const responses = list(answer.responses, 'responses')
-    await this.#cluster.reached(revision)
-    return { revision, succeeded: answer.succeeded === true, responses }
+    const succeeded = answer.succeeded === true
+    const ops = succeeded ? success : failure
+    if (ops.some((op, place) => op.hasWritten(responses[place] ?? {}))) {
+      await this.#cluster.reached(revision)
+      return { revision, succeeded, responses }
+    }
+    await this.#agree([...compare.map(({ keys }) => keys), ...ops.flatMap(({ keys }) => keys)])
+    return { revision: this.#host.revision, succeeded, responses }
+  }
+
+  /** Of what lies outside of the mirrored range nothing is here. */
+  #agree(ranges: readonly KeyRange[]): Promise<void> {
+    const mirrored = ranges.filter((keys) => within(keys, this.#keys))
+    const isCovered = (keys: KeyRange, place: number) => {
+      return mirrored.some((other, i) => within(keys, other) && (i < place || !within(other, keys)))
+    }
+    return agreement(
+      this.#cluster,
+      (keys) => this.#host.keysOf(keys, 0),
+      mirrored.filter((keys, place) => !isCovered(keys, place)),
+    )
   }
 
   #call(path: string, body: object): Promise<Json> {
     return this.#cluster.gateway.call(path, body, this.#cluster.signal)
   }
 
-  #guards(keys: KeyRange, read: number): object[] {
+  #guards(keys: KeyRange, read: number): Compare[] {
     const mod = { target: 'MOD' }
     if ('key' in keys) {
       const [kv] = this.#host.keysOf(keys, read)
       const key = toBase64(keys.key)
-      return [{ key, ...mod, result: 'EQUAL', mod_revision: String(kv?.modRevision ?? 0) }]
+      const request = { key, ...mod, result: 'EQUAL', mod_revision: String(kv?.modRevision ?? 0) }
+      return [{ request, keys }]
     }
     const there = this.#host.keysOf(keys, read).map((kv) => {
-      return { key: toBase64(kv.key), ...mod, result: 'EQUAL', mod_revision: String(kv.modRevision) }
+      const request = { key: toBase64(kv.key), ...mod, result: 'EQUAL', mod_revision: String(kv.modRevision) }
+      return { request, keys: { key: kv.key } }
     })
     const { key, rangeEnd } = bounds(keys)
-    return [...there, { key, range_end: rangeEnd, ...mod, result: 'LESS', mod_revision: String(read + 1) }]
+    const none = { key, range_end: rangeEnd, ...mod, result: 'LESS', mod_revision: String(read + 1) }
+    return [...there, { request: none, keys }]
   }
 
   #put(r: Reader): Op {
@@ -164,7 +206,7 @@ export class WriteThrough implements Elsewhere {
       ignore_value: r.bool(),
       ignore_lease: r.bool(),
     }
-    return { request: { request_put: put }, pack: (w, response, revision) => packPut(w, response, revision) }
+    return { request: { request_put: put }, keys: [{ key }], hasWritten: () => true, pack: packPut }
   }
 
   #deleteRange(r: Reader): Op {
@@ -175,11 +217,12 @@ export class WriteThrough implements Elsewhere {
     this.#check(keys)
     const { key, rangeEnd } = bounds(keys)
     const request = { request_delete_range: { key, range_end: rangeEnd, prev_kv: prevKv } }
-    return { request, pack: (w, response, revision) => packDelete(w, response, revision) }
+    return { request, keys: [keys], hasWritten: hasDeleted, pack: packDelete }
   }
 
   #range(r: Reader): Op {
-    const { key, rangeEnd } = bounds(readRange(r))
+    const keys = readRange(r)
+    const { key, rangeEnd } = bounds(keys)
     const [revision, limit, keysOnly, countOnly] = [r.u64(), r.u64(), r.bool(), r.bool()]
     r.bool()
     const [sortBy, descend] = [r.u32(), r.bool()]
@@ -198,10 +241,10 @@ export class WriteThrough implements Elsewhere {
       min_create_revision: String(minCreate),
       max_create_revision: String(maxCreate),
     }
-    return { request: { request_range: range }, pack: packRange }
+    return { request: { request_range: range }, keys: [keys], hasWritten: () => false, pack: packRange }
   }
 
-  #readTxn(r: Reader): { compare: object[]; success: Op[]; failure: Op[] } {
+  #readTxn(r: Reader): { compare: Compare[]; success: Op[]; failure: Op[] } {
     const compare = r.list(() => readCompare(r))
     const ops = () => r.list(() => this.#op(r))
     return { compare, success: ops(), failure: ops() }
@@ -217,14 +260,22 @@ export class WriteThrough implements Elsewhere {
         return this.#range(r)
       default: {
         const { compare, success, failure } = this.#readTxn(r)
-        const requests = (ops: Op[]) => ops.map(({ request }) => request)
-        const nested = { compare, success: requests(success), failure: requests(failure) }
-        const pack = (w: Writer, response: Json, revision: number) => {
+        const nested = { compare: requests(compare), success: requests(success), failure: requests(failure) }
+        const read = (response: Json) => {
           const answer = object(response.response_txn ?? {}, 'response_txn')
           const succeeded = answer.succeeded === true
-          packTxn(w, revision, succeeded, succeeded ? success : failure, list(answer.responses, 'responses'))
+          return { succeeded, ops: succeeded ? success : failure, responses: list(answer.responses, 'responses') }
         }
-        return { request: { request_txn: nested }, pack }
+        const pack = (w: Writer, response: Json, revision: number) => {
+          const { succeeded, ops, responses } = read(response)
+          packTxn(w, revision, succeeded, ops, responses)
+        }
+        const hasWritten = (response: Json) => {
+          const { ops, responses } = read(response)
+          return ops.some((op, place) => op.hasWritten(responses[place] ?? {}))
+        }
+        const keys = [...compare.map(({ keys }) => keys), ...[...success, ...failure].flatMap(({ keys }) => keys)]
+        return { request: { request_txn: nested }, keys, hasWritten, pack }
       }
     }
   }
@@ -243,6 +294,10 @@ const sortNames = {
 } as const
 const resultNames = { '=': 'EQUAL', '!=': 'NOT_EQUAL', '>': 'GREATER', '<': 'LESS' } as const
 
+function requests(parts: readonly { request: object }[]): object[] {
+  return parts.map(({ request }) => request)
+}
+
 function readRange(r: Reader): KeyRange {
   switch (r.u32()) {
     case 0:
@@ -254,8 +309,9 @@ function readRange(r: Reader): KeyRange {
   }
 }
 
-function readCompare(r: Reader): object {
-  const { key, rangeEnd } = bounds(readRange(r))
+function readCompare(r: Reader): Compare {
+  const keys = readRange(r)
+  const { key, rangeEnd } = bounds(keys)
   const operand = [
     () => ({ target: 'VERSION', version: String(r.u64()) }),
     () => ({ target: 'CREATE', create_revision: String(r.u64()) }),
@@ -264,7 +320,8 @@ function readCompare(r: Reader): object {
     () => ({ target: 'LEASE', lease: String(r.i64()) }),
   ][r.u32()]
   const compared = operand?.()
-  return { key, range_end: rangeEnd, ...compared, result: resultNames[compareResults[r.u32()] ?? '='] }
+  const result = resultNames[compareResults[r.u32()] ?? '=']
+  return { request: { key, range_end: rangeEnd, ...compared, result }, keys }
 }
 
 function packKv(w: Writer, kv: unknown): void {
@@ -275,6 +332,10 @@ function packKv(w: Writer, kv: unknown): void {
 function packPut(w: Writer, response: Json, revision: number): void {
   w.u64(revision)
   packKv(w, object(response.response_put ?? {}, 'response_put').prev_kv)
+}
+
+function hasDeleted(response: Json): boolean {
+  return object(response.response_delete_range ?? {}, 'response_delete_range').deleted !== undefined
 }
 
 function packDelete(w: Writer, response: Json, revision: number): void {
