@@ -22,6 +22,7 @@ export interface MirrorOptions {
   write?: boolean
 }
 
+/** The events of a mirror, by name. */
 export interface MirrorEventMap {
   /** `status` has changed. */
   status: CustomEvent<{ status: MirrorStatus }>

@@ -27,6 +27,13 @@ describe.each(['sqlite', 'keys'])('objects on %s', (kind) => {
     })
   storageConformance({ name: 'durable-object', test: inWorker, create: never })
 
+  test('a mirror keeps its revisions there, and goes on from them', async () => {
+    expect(await workerd.ask(kind, 'mirror', 'mirror')).toEqual([
+      ['resyncing', 'in-sync', '1', 2, true],
+      ['in-sync', '2', 3, true],
+    ])
+  })
+
   test('a commit is as many calls as the platform wants', async () => {
     expect(await workerd.ask(kind, 'calls', 'calls')).toEqual([128, 128, 45, 1, -128, -128, -44])
   })

@@ -3,7 +3,9 @@
 // @ts-expect-error: a module of the platform's
 import { DurableObject } from 'cloudflare:workers'
 import { storageConformance } from '../../src/conformance/index.js'
-import { type Durability, open, RevkvError, type Store } from '../../src/entry/workerd.js'
+import { createEtcd } from '../../src/entry/testing-workerd.js'
+import { type Durability, open, RevkvError, type Store, utf8 } from '../../src/entry/workerd.js'
+import { mirror } from '../../src/etcd/index.js'
 import { type DurableObjectStorage, durableObject } from '../../src/storage/durable-object.js'
 import { check, writeNext } from '../kills/story.js'
 
@@ -35,6 +37,26 @@ const acts: Record<string, Act> = {
 
   async check(storage) {
     return check(await storyOf(storage))
+  },
+
+  /** A stand-in for etcd, and a mirror of it in the storage; opened twice. */
+  async mirror(storage) {
+    const etcd = await createEtcd()
+    const opened = async (write: (store: Store<string>) => Promise<unknown>) => {
+      const store = await open<string>({ name: 'mirror', storage: durableObject(storage), values: utf8 })
+      const kept = mirror(store, { endpoints: ['http://etcd'], range: {}, fetch: etcd.fetch, write: true })
+      const statuses: string[] = []
+      kept.addEventListener('status', ({ detail }) => statuses.push(detail.status))
+      await kept.inSync()
+      await write(store)
+      const seen = [...statuses, store.get('a'), store.revision, await kept.verify()]
+      await kept.close()
+      await store.close()
+      return seen
+    }
+    const seen = [await opened((store) => store.put('a', '1')), await opened((store) => store.put('a', '2'))]
+    await etcd.close()
+    return seen
   },
 
   /** What the platform is asked for in one commit of many blobs. */
