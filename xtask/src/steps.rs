@@ -107,11 +107,19 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "mirror",
-        about: "a store as the mirror of a real etcd, in Node and in pages; and the stand-in for etcd beside it",
+        about: "a store as the mirror of a real etcd, in Node and in pages",
         needs: build::NEEDS_AND_ETCD,
         needs_build: true,
         when_asked: false,
         run: |project| mirror(project, 6, 500),
+    },
+    Step {
+        name: "stand-in",
+        about: "revkv/testing and a real etcd are asked the same, and answer the same",
+        needs: build::NEEDS_AND_ETCD,
+        needs_build: true,
+        when_asked: false,
+        run: stand_in,
     },
     Step {
         name: "etcd",
@@ -281,6 +289,11 @@ fn mirror(project: &Project, seconds: u32, keys: u32) -> Result<Outcome> {
     for tests in [tests, pages] {
         tests.env("ETCD_SECONDS", seconds.to_string()).env("ETCD_KEYS", keys.to_string()).run()?;
     }
+    Ok(Outcome::Passed)
+}
+
+fn stand_in(project: &Project) -> Result<Outcome> {
+    cmd!(project.shell, "node --import tsx tests/stand-in/main.ts").run()?;
     Ok(Outcome::Passed)
 }
 

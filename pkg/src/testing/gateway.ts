@@ -1,5 +1,6 @@
 // The paths of etcd's HTTP/JSON gateway, and what each does with the member.
 
+import { RevkvError } from '../errors.js'
 import { toBase64 } from '../etcd/base64.js'
 import { randomLeaseId } from '../lease.js'
 import * as wire from '../wire.js'
@@ -29,6 +30,8 @@ const unary: Record<string, Unary> = {
   },
   'kv/txn': (member, message) => headed(member, kv.readTxn(member.apply(wire.packTxn(kv.txn(message))))),
   'kv/compaction': (member, message) => {
+    // To the engine anything below 0 would be 0, to which a store that was never compacted can be.
+    if (message.int64('revision') < 0n) throw new RevkvError('COMPACTED', '')
     member.apply(wire.packCompact(kv.natural(message, 'revision')))
     member.removeCompacted()
     return { header: member.header() }
@@ -65,8 +68,14 @@ const unary: Record<string, Unary> = {
   },
 }
 
+/** A body, and when the first message has been read: its failure is the answer, as in etcd; what comes later is passed over. */
+interface Streaming {
+  body: ReadableStream<Uint8Array>
+  begun: Promise<void>
+}
+
 /** Paths that take any number of messages, and answer by a line for each response. */
-const streams: Record<string, (member: Member, request: Request) => ReadableStream<Uint8Array>> = {
+const streams: Record<string, (member: Member, request: Request) => Streaming> = {
   watch: watchStream,
   'lease/keepalive': keepAliveStream,
 }
@@ -81,22 +90,51 @@ const corsHeaders = {
 export async function answer(member: Member, request: Request): Promise<Response> {
   const { pathname } = new URL(request.url)
   if (request.method === 'OPTIONS') return new Response(null, { headers: corsHeaders })
-  if (pathname === '/version') return json({ etcdserver: version, etcdcluster: '3.5.0' })
-  if (pathname === '/health') return json({ health: 'true', reason: '' })
+  if (pathname === '/version') return look(request, { etcdserver: version, etcdcluster: '3.5.0' }, 'application/json')
+  if (pathname === '/health') return look(request, { health: 'true', reason: '' }, 'text/plain; charset=utf-8')
   const path = pathname.replace(/^\/v3(?:beta)?\//, '')
   const [asked, stream] = [Object.hasOwn(unary, path) && unary[path], Object.hasOwn(streams, path) && streams[path]]
-  if (!asked && !stream) return text('Not Found', 404)
+  if (!asked && !stream) return text(/^\/v3(?:beta)?(?:\/|$)/.test(pathname) ? 'Not Found' : '404 page not found', 404)
   if (request.method !== 'POST') return text('Method Not Allowed', 405)
   try {
     checkToken(member, request)
-    if (stream)
-      return new Response(stream(member, request), { headers: { ...corsHeaders, 'content-type': 'application/json' } })
-    const message = Message.parse(await request.text())
-    return json(asked ? asked(member, message) : {})
+    if (stream) return await streaming(stream(member, request))
+    return json(asked ? asked(member, await only(request)) : {})
   } catch (e) {
     const { message, code, httpStatus } = statusOf(e)
     return json({ error: message, code, message }, httpStatus)
   }
+}
+
+async function streaming({ body, begun }: Streaming): Promise<Response> {
+  try {
+    await begun
+  } catch (e) {
+    // etcd has a code of its own for a stream that cannot begin.
+    throw new Status('UNKNOWN', statusOf(e).message)
+  }
+  return new Response(body, { headers: { ...corsHeaders, 'content-type': 'application/json' } })
+}
+
+/** gRPC takes no larger message. */
+const messageBytesMax = 2 << 20
+
+/** The first message of a body; what comes behind it is passed over, and no body is an empty message. */
+async function only(request: Request): Promise<Message> {
+  if (!request.body) return new Message({})
+  const { value = '' } = await documents(request.body).next()
+  // Nearly all of a large one is base64.
+  const bytes = Math.floor((value.length * 3) / 4)
+  if (bytes > messageBytesMax) {
+    const message = `grpc: received message larger than max (${bytes} vs. ${messageBytesMax})`
+    throw new Status('RESOURCE_EXHAUSTED', message)
+  }
+  return Message.parse(value)
+}
+
+function look(request: Request, value: unknown, type: string): Response {
+  if (request.method !== 'GET') return text('Method Not Allowed', 405)
+  return new Response(JSON.stringify(value), { headers: { ...corsHeaders, 'content-type': type } })
 }
 
 function checkToken({ options: { token } }: Member, request: Request): void {
@@ -144,19 +182,23 @@ function leases(member: Member): Fields {
 }
 
 /** A watch goes on when all its requests have come; it ends when its reader goes, or the member. */
-function watchStream(member: Member, request: Request): ReadableStream<Uint8Array> {
+function watchStream(member: Member, request: Request): Streaming {
   let stream: WatchStream | undefined
-  return new ReadableStream<Uint8Array>(
+  const { begun, began, failed } = beginning()
+  const body = new ReadableStream<Uint8Array>(
     {
       start(controller) {
         const hasRoom = () => (controller.desiredSize ?? 0) > 0
         const opened = new WatchStream(member, (result) => controller.enqueue(line({ result })), hasRoom)
         stream = opened
         opened.onClose = () => controller.close()
-        takeAll(request, (message) => opened.take(message)).catch((e) => {
-          opened.onClose = () => {}
-          opened.close()
-          fail(controller, e)
+        const take = (message: Message) => {
+          opened.take(message)
+          began()
+        }
+        takeAll(request, take).then(began, (e) => {
+          // Of a stream that has begun, the watches go on.
+          if (failed(e)) opened.close()
         })
       },
       pull: () => stream?.deliver(),
@@ -168,19 +210,40 @@ function watchStream(member: Member, request: Request): ReadableStream<Uint8Arra
     },
     { highWaterMark: responsesMax },
   )
+  return { body, begun }
 }
 
-function keepAliveStream(member: Member, request: Request): ReadableStream<Uint8Array> {
-  return new ReadableStream<Uint8Array>({
-    async start(controller) {
-      try {
-        await takeAll(request, (message) => controller.enqueue(line({ result: keepAlive(member, message) })))
-        controller.close()
-      } catch (e) {
-        fail(controller, e)
+function keepAliveStream(member: Member, request: Request): Streaming {
+  const { begun, began, failed } = beginning()
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      const take = (message: Message) => {
+        controller.enqueue(line({ result: keepAlive(member, message) }))
+        began()
       }
+      const end = () => controller.close()
+      // Not awaited: a stream that is starting is not read.
+      takeAll(request, take).then(began, failed).then(end, end)
     },
   })
+  return { body, begun }
+}
+
+/** Settled by what happens first. `failed` says whether it was that. */
+function beginning() {
+  let [isBegun, began, reject] = [false, () => {}, (_: unknown) => {}]
+  const begun = new Promise<void>((resolve, refuse) => {
+    began = () => {
+      isBegun = true
+      resolve()
+    }
+    reject = refuse
+  })
+  const failed = (e: unknown) => {
+    reject(e)
+    return !isBegun
+  }
+  return { begun, began, failed }
 }
 
 /** A lease that is not there is answered by a time to live of 0, which is left out. */
@@ -199,12 +262,6 @@ function keepAlive(member: Member, message: Message): Fields {
 async function takeAll(request: Request, take: (message: Message) => void): Promise<void> {
   if (!request.body) return
   for await (const document of documents(request.body)) take(Message.parse(document))
-}
-
-function fail(controller: ReadableStreamDefaultController<Uint8Array>, error: unknown): void {
-  const { code, httpStatus, message } = statusOf(error)
-  controller.enqueue(line({ error: { grpc_code: code, http_code: httpStatus, message, http_status: '' } }))
-  controller.close()
 }
 
 function line(value: unknown): Uint8Array {

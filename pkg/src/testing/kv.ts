@@ -1,5 +1,6 @@
 // The KV service: requests to the engine's, and its answers back.
 
+import { RevkvError } from '../errors.js'
 import { toBase64 } from '../etcd/base64.js'
 import type * as wire from '../wire.js'
 import type { Reader } from '../wire.js'
@@ -45,18 +46,31 @@ export function range(message: Message): wire.RangeRequest {
     uncounted: false,
     sortBy: targetNames[message.option('sort_target', sortTargets)],
     descend: message.option('sort_order', sortOrders) === 'DESCEND',
-    minModRevision: natural(message, 'min_mod_revision'),
+    ...bounds(message),
+  }
+}
+
+/** A maximum below 0 lets nothing through. */
+function bounds(message: Message) {
+  const least = (min: string, max: string) =>
+    message.int64(max) < 0n ? Number.MAX_SAFE_INTEGER : natural(message, min)
+  return {
+    minModRevision: least('min_mod_revision', 'max_mod_revision'),
     maxModRevision: natural(message, 'max_mod_revision'),
-    minCreateRevision: natural(message, 'min_create_revision'),
+    minCreateRevision: least('min_create_revision', 'max_create_revision'),
     maxCreateRevision: natural(message, 'max_create_revision'),
   }
 }
 
-export function txn(message: Message): wire.Txn {
+/** The engine's budget, of which each level takes at least one: what is deeper is not read. */
+const depthMax = 128
+
+export function txn(message: Message, depth = 1): wire.Txn {
+  if (depth > depthMax) throw new RevkvError('TOO_MANY_OPERATIONS', '')
   return {
     compare: message.messages('compare').map(compare),
-    success: message.messages('success').map(op),
-    failure: message.messages('failure').map(op),
+    success: message.messages('success').map((inner) => op(inner, depth)),
+    failure: message.messages('failure').map((inner) => op(inner, depth)),
   }
 }
 
@@ -84,11 +98,11 @@ function compare(message: Message): wire.CompareRequest {
   const keys = keyRange(message)
   switch (target) {
     case 'VERSION':
-      return { keys, target: 'version', operand: natural(message, 'version'), result }
+      return { keys, target: 'version', ...operand(message.int64('version'), result) }
     case 'CREATE':
-      return { keys, target: 'createRevision', operand: natural(message, 'create_revision'), result }
+      return { keys, target: 'createRevision', ...operand(message.int64('create_revision'), result) }
     case 'MOD':
-      return { keys, target: 'modRevision', operand: natural(message, 'mod_revision'), result }
+      return { keys, target: 'modRevision', ...operand(message.int64('mod_revision'), result) }
     case 'VALUE':
       return { keys, target: 'value', operand: message.bytes('value'), result }
     case 'LEASE':
@@ -96,13 +110,23 @@ function compare(message: Message): wire.CompareRequest {
   }
 }
 
-function op(message: Message): wire.Op {
+/** What is stored lies between 0 and what a number holds: beyond that a compare has one answer for every key. */
+function operand(
+  given: bigint,
+  result: wire.CompareRequest['result'],
+): Pick<wire.CompareRequest, 'operand' | 'result'> {
+  if (given >= 0n && given <= Number.MAX_SAFE_INTEGER) return { operand: Number(given), result }
+  const holds = result === '!=' || result === (given < 0n ? '>' : '<')
+  return { operand: holds ? Number.MAX_SAFE_INTEGER : 0, result: '<' }
+}
+
+function op(message: Message, depth: number): wire.Op {
   const of = (name: string) => message.message(`request_${name}`)
   const [asRange, asPut, asDelete, asTxn] = [of('range'), of('put'), of('delete_range'), of('txn')]
   if (asRange) return { kind: 'range', range: range(asRange), single: false }
   if (asPut) return { kind: 'put', put: put(asPut) }
   if (asDelete) return { kind: 'delete', delete: deleteRange(asDelete) }
-  if (asTxn) return { kind: 'txn', txn: txn(asTxn) }
+  if (asTxn) return { kind: 'txn', txn: txn(asTxn, depth + 1) }
   throw new Status('INVALID_ARGUMENT', 'etcdserver: key not found')
 }
 

@@ -5,7 +5,7 @@ import { fromBase64 } from '../etcd/base64.js'
 import { Status } from './status.js'
 
 /** A number of so many digits may be more than a double keeps; as text it is read exactly. Texts are passed over. */
-const textsAndLongNumbers = /"(?:[^"\\]|\\.)*"|-?\d{16,}/g
+const textsAndLongNumbers = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d{16,}(?![\d.eE])/g
 
 export class Message {
   readonly #fields: Readonly<Record<string, unknown>>
@@ -32,12 +32,10 @@ export class Message {
   bytes(name: string): Uint8Array {
     const value = this.#value(name) ?? ''
     if (typeof value !== 'string') throw malformed(name, 'base64')
-    try {
-      // Both of base64's alphabets are read, padded or not.
-      return fromBase64(value.replace(/-/g, '+').replace(/_/g, '/'))
-    } catch {
-      throw malformed(name, 'base64')
-    }
+    // Up to etcd 3.5 the gateway reads one alphabet, with all its padding.
+    const isWhole = value.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(value)
+    if (!isWhole) throw malformed(name, 'base64')
+    return fromBase64(value)
   }
 
   text(name: string): string {
@@ -48,7 +46,7 @@ export class Message {
 
   int64(name: string): bigint {
     const value = this.#value(name) ?? 0
-    const isInteger = typeof value === 'number' ? Number.isInteger(value) : /^-?\d+$/.test(String(value))
+    const isInteger = typeof value === 'number' ? Number.isSafeInteger(value) : /^-?(0|[1-9]\d*)$/.test(String(value))
     const number = isInteger ? BigInt(value as string | number) : undefined
     if (number === undefined || BigInt.asIntN(64, number) !== number) throw malformed(name, 'a 64-bit integer')
     return number
