@@ -24,8 +24,8 @@ const waitMsMax = 2000
 /**
  * Keeps a store in the origin private file system, in the folder `revkv-<name>`. "strict" is a flush of the file.
  *
- * Only for a dedicated worker. Close the store before the page goes into the back/forward cache (the page hears `pagehide`
- * and has to tell the worker), because a page there keeps its files and other tabs wait.
+ * Only for a dedicated worker, which the page should tell by `tellPageLife` of `revkv/tabs` when it is put aside: in the
+ * back/forward cache it would keep its files, and other tabs would wait.
  *
  * @example
  * const store = await open({ name: 'notes', storage: opfs() })
