@@ -19,6 +19,7 @@ export interface TransportFaults {
 export interface FaultyTransport extends Transport {
   /** What is sent to or by this tab is lost, until it is mended. */
   cut(id: string): void
+  /** It is heard, and hears, again. */
   mend(id: string): void
   /** Who has joined, in that order. */
   readonly ids: readonly string[]

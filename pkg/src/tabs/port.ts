@@ -36,7 +36,10 @@ export function messagePort(port: MessagePort | Worker | DedicatedScope): Transp
 
 /** What a dedicated worker is to itself. */
 export interface DedicatedScope {
+  /** To the page that has made the worker. */
   postMessage(message: unknown): void
+  /** Hears of what that page posts. */
   addEventListener(type: 'message', listener: (event: unknown) => void): void
+  /** Hears of it no more. */
   removeEventListener(type: 'message', listener: (event: unknown) => void): void
 }
