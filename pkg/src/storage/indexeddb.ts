@@ -7,10 +7,10 @@ import type { StorageAdapter, StorageBatch, StorageHandle } from '../types.js'
 
 interface Schema extends DBSchema {
   blobs: { key: string; value: Uint8Array }
-  meta: { key: 'state'; value: State }
+  meta: { key: string; value: State | true }
 }
 
-/** What the store `meta` holds: one record, written in each transaction that it tells of. */
+/** What the store `meta` holds as `state`, written in each transaction that it tells of. */
 interface State {
   /** The last writer's. */
   epoch: number
@@ -18,9 +18,16 @@ interface State {
   head: string
   /** That blob has been deleted. */
   headless: boolean
+  /** The number of the last writer: one more with each handle that begins to write. */
+  writer?: number
 }
 
 const fresh: State = { epoch: 0, head: '', headless: false }
+
+/** In `meta`: that another has begun to write after this writer. */
+const followedBy = (writer: number) => `after ${writer}`
+/** So many of those are kept. Whoever slept through more is stopped by the ids of blobs, but for a batch without any. */
+const writersKept = 1000
 
 type Database = IDBPDatabase<Schema>
 
@@ -128,6 +135,8 @@ function withinDeadline(opening: Promise<Database>, signal: AbortSignal | undefi
 class IndexedDbHandle implements StorageHandle {
   readonly #db: Database
   #closed = false
+  /** What this handle has written last, if it has. */
+  #last: Written | undefined
 
   constructor(db: Database) {
     this.#db = db
@@ -154,26 +163,63 @@ class IndexedDbHandle implements StorageHandle {
     this.#checkOpen()
     const large = batch.put.find(({ bytes }) => bytes.length > maxBlobBytes)
     if (large) throw new RevkvError('TOO_LARGE', `Blob ${large.id} is larger than ${maxBlobBytes} bytes.`)
+    if (this.#last && (await this.#writeAtOnce(batch, durability, this.#last))) return
+    await this.#writeChecked(batch, durability)
+  }
+
+  /**
+   * As whoever has written last: all of it in one turn of the event loop, because a page that is frozen while its transaction
+   * waits for it holds up all other tabs. `false`: somebody else has written since, and nothing is written.
+   *
+   * IndexedDB has one condition that it checks by itself: that a key to be added is not there.
+   */
+  async #writeAtOnce(batch: StorageBatch, durability: 'relaxed' | 'strict', last: Written): Promise<boolean> {
+    if (batch.epoch < last.epoch || batch.put.some(({ id }) => id <= last.head)) return false
+    let isRefused = false
     try {
       const tx = this.#db.transaction(['blobs', 'meta'], 'readwrite', { durability })
       const done = tx.done
       // Told below; without this an abort would also count as unhandled.
       done.catch(() => {})
-      const state = tx.objectStore('meta').get('state')
-      state.catch(() => {})
-      // A batch with blobs is written before the answer is there, which saves a way to the browser's process and back; a
-      // transaction that should not have been is taken back. One without says again what is there.
-      const isOptimistic = batch.put.length > 0
-      if (isOptimistic) put(tx, batch, fresh)
-      const { epoch, head, headless } = (await state) ?? fresh
+      // Before the transaction's own promise rejects, which at that moment does not know why.
+      const refused = ({ target }: Event) => {
+        isRefused ||= (target as IDBRequest).error?.name === 'ConstraintError'
+      }
+      unwrap(tx).addEventListener('error', refused, { capture: true })
+      const meta = unwrap(tx.objectStore('meta'))
+      meta.add(true, followedBy(last.writer))
+      meta.delete(followedBy(last.writer))
+      const state = put(tx, batch, last)
+      tx.commit()
+      // Success of the requests is not success: a full disk shows only here.
+      await done
+      this.#last = { ...state, writer: last.writer }
+      return true
+    } catch (e) {
+      this.#last = undefined
+      if (isRefused) return false
+      throw storageError(e)
+    }
+  }
+
+  async #writeChecked(batch: StorageBatch, durability: 'relaxed' | 'strict'): Promise<void> {
+    try {
+      const tx = this.#db.transaction(['blobs', 'meta'], 'readwrite', { durability })
+      const done = tx.done
+      done.catch(() => {})
+      const meta = tx.objectStore('meta')
+      const before = ((await meta.get('state')) as State | undefined) ?? fresh
+      const { epoch, head, writer = 0 } = before
       if (batch.epoch < epoch || batch.put.some(({ id }) => id <= head)) {
         tx.abort()
         throw notLeader(`in epoch ${epoch}`)
       }
-      if (!isOptimistic) put(tx, batch, { epoch, head, headless })
+      unwrap(meta).put(true, followedBy(writer))
+      unwrap(meta).delete(followedBy(writer - writersKept))
+      const last = { ...put(tx, batch, { ...before, writer: writer + 1 }), writer: writer + 1 }
       tx.commit()
-      // Success of the requests is not success: a full disk shows only here.
       await done
+      this.#last = last
     } catch (e) {
       throw e instanceof Error && e.name === 'ConstraintError' ? notLeader('under the same id', e) : storageError(e)
     }
@@ -207,7 +253,7 @@ class IndexedDbHandle implements StorageHandle {
         const [ids, values, state] = await Promise.all([
           store.getAllKeys(range, pageBlobs),
           store.getAll(range, pageBlobs),
-          tx.objectStore('meta').get('state'),
+          tx.objectStore('meta').get('state') as Promise<State | undefined>,
         ])
         const { head, headless } = state ?? fresh
         yield { blobs: ids.map((id, i) => ({ id, bytes: values[i] as Uint8Array })), head, headless }
@@ -220,14 +266,16 @@ class IndexedDbHandle implements StorageHandle {
   }
 }
 
+type Written = State & { writer: number }
+
 type Blob = StorageBatch['put'][number]
 
 type Writing = IDBPTransaction<Schema, ('blobs' | 'meta')[], 'readwrite'>
 
-/** The requests of a batch, or none; `before` is what the storage held. */
-function put(tx: Writing, batch: StorageBatch, before: State): void {
+/** The requests of a batch, or none; `before` is what the storage held. Gives what it holds then. */
+function put(tx: Writing, batch: StorageBatch, before: State): State {
   try {
-    request(tx, batch, before)
+    return request(tx, batch, before)
   } catch (e) {
     // A blob that cannot be copied: without this those before it would be written.
     tx.abort()
@@ -235,15 +283,17 @@ function put(tx: Writing, batch: StorageBatch, before: State): void {
   }
 }
 
-function request(tx: Writing, batch: StorageBatch, before: State): void {
+function request(tx: Writing, batch: StorageBatch, before: State): State {
   // The plain requests: their failures come as the transaction's, so a promise for each would only cost.
   const blobs = unwrap(tx.objectStore('blobs'))
   for (const { id, bytes } of batch.put) blobs.add(bytes, id)
   for (const id of batch.delete) blobs.delete(id)
   const head = batch.put.at(-1)?.id ?? before.head
   const headless = batch.delete.includes(head) || (batch.put.length === 0 && before.headless)
+  const state = { ...before, epoch: batch.epoch, head, headless }
   // Always written, so that a batch without blobs is a flush too.
-  unwrap(tx.objectStore('meta')).put({ epoch: batch.epoch, head, headless }, 'state')
+  unwrap(tx.objectStore('meta')).put(state, 'state')
+  return state
 }
 
 function notLeader(how: string, cause?: unknown): RevkvError {
