@@ -48,6 +48,8 @@ export interface PersistEvents {
 
 /** A failed storage is opened again at once, and then after each of these; a handle that heals does so soon or not at all. */
 const healDelaysMs = [0, 200, 1000]
+/** Writing goes on for so long before others may speak; the wait is a few milliseconds at most. */
+const turnMs = 100
 /** So often is an engine replaced that does nothing before it stops again. */
 const rebuildsMax = 3
 /** While there is no room, puts are refused without asking the storage, but for one so often. */
@@ -88,6 +90,8 @@ export class Persist {
   /** Of the last batch. */
   #epoch: number
   #rebuilds = 0
+  /** When the event loop was last let go round. */
+  #turnMs = Date.now()
 
   constructor(core: Core, medium: Medium | undefined, events: PersistEvents) {
     this.#core = core
@@ -210,6 +214,7 @@ export class Persist {
         if (this.#core.trap) continue
         this.#events.stored()
         this.#tellDurable()
+        await this.#letOthersSpeak()
       } catch (e) {
         const error = storageError(e)
         for (const waiter of group) waiter.reject(error)
@@ -226,6 +231,17 @@ export class Persist {
     }
     // No await since the last look at what is ready, so a write in between cannot have been missed.
     this.#running = false
+  }
+
+  /**
+   * A storage that answers within the same turn of the event loop, such as OPFS, would let whoever writes one after the other
+   * hear no message and no timer for as long as that goes on.
+   */
+  async #letOthersSpeak(): Promise<void> {
+    const nowMs = Date.now()
+    if (Math.abs(nowMs - this.#turnMs) < turnMs) return
+    this.#turnMs = nowMs
+    await aTurn()
   }
 
   /** Writes a batch, on a storage opened anew where it fails. `false`: it is not written, as those who waited are told. */
@@ -366,4 +382,17 @@ export class Persist {
     this.#waiting = []
     return waiting
   }
+}
+
+/** Resolves when the event loop has gone round once; no timer, of which a browser delays every one behind another. */
+function aTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    if (typeof MessageChannel !== 'function') return void setTimeout(resolve, 0)
+    const { port1, port2 } = new MessageChannel()
+    port1.onmessage = () => {
+      port1.close()
+      resolve()
+    }
+    port2.postMessage(0)
+  })
 }
