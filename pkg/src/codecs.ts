@@ -48,14 +48,62 @@ export function encodeValue<V>(codec: Codec<V>, value: V): Uint8Array {
   return isText(codec) ? encoded : copyBytes(encoded)
 }
 
-/** Decodes the stored bytes source[start..end], which stay as they are only for now: a codec that could keep them has a copy. */
-export function decodeValue<V>(codec: Codec<V>, source: Uint8Array, start: number, end: number): V {
+/**
+ * Decodes the stored bytes source[start..end], which stay as they are only for now: a codec that could keep them has a copy.
+ * `run` is what they may lie in with others.
+ */
+export function decodeValue<V>(codec: Codec<V>, source: Uint8Array, start: number, end: number, run?: TextRun): V {
   try {
-    if ((codec as object) === json) return JSON.parse(decodeText(source, start, end, true))
-    if ((codec as object) === utf8) return decodeText(source, start, end, true) as V
-    return codec.decode(source.slice(start, end))
+    if (!isText(codec)) return codec.decode(source.slice(start, end))
+    const text = run?.text(start, end) ?? decodeText(source, start, end, true)
+    return (codec as object) === json ? JSON.parse(text) : (text as V)
   } catch (cause) {
     throw invalidArgument(`The stored value is not one the codec "${codec.name}" can read.`, cause)
+  }
+}
+
+/** Beyond this a run is closed: a text that is kept keeps no more of its neighbours alive. */
+const runBytesMax = 16 << 10
+
+/** Texts that lie side by side. Where all is ASCII they are cut out of one string, which a call into the platform makes. */
+export class TextRun {
+  readonly #source: Uint8Array
+  readonly #start: number
+  #end: number
+  /** null: there is more than ASCII. */
+  #text: string | null | undefined
+  #isTouched = false
+
+  constructor(source: Uint8Array, start: number, end: number) {
+    this.#source = source
+    this.#start = start
+    this.#end = end
+  }
+
+  /** Makes what ends there a part of it, unless it has grown too long. */
+  takes(end: number): boolean {
+    if (end - this.#start > runBytesMax) return false
+    this.#end = end
+    return true
+  }
+
+  /** Text of source[start..end]; undefined: it has to be decoded by itself. So has the first, which may be the only one. */
+  text(start: number, end: number): string | undefined {
+    if (!this.#isTouched) {
+      this.#isTouched = true
+      return undefined
+    }
+    if (this.#text === undefined) this.#text = this.#decode()
+    return this.#text?.slice(start - this.#start, end - this.#start)
+  }
+
+  #decode(): string | null {
+    try {
+      const text = decodeText(this.#source, this.#start, this.#end, true)
+      return text.length === this.#end - this.#start ? text : null
+    } catch {
+      return null
+    }
   }
 }
 

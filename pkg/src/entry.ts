@@ -1,9 +1,18 @@
 // Entries, lists and changes: views over the engine's packed answers, decoded when they are touched.
 
-import { decodeText, decodeValue } from './codecs.js'
+import { decodeText, decodeValue, TextRun } from './codecs.js'
 import type { Keyspace } from './keyspace.js'
 import type { Change, Codec, Difference, Entry, ListResult, WatchBatch } from './types.js'
-import { keyValueFields as fields, i64At, type Reader, u64At, valueLength, valueStart } from './wire.js'
+import {
+  columnWordBytes,
+  keyValueFields as fields,
+  i64At,
+  type Reader,
+  u32At,
+  u64At,
+  valueLength,
+  valueStart,
+} from './wire.js'
 
 /** How a store shows what is stored. */
 export interface Form<V> {
@@ -14,10 +23,10 @@ export interface Form<V> {
 }
 
 /** A key as the store shows it, without its prefix. Typed as text; it is bytes when the store was opened so. */
-export function showKey(form: Form<unknown>, source: Uint8Array, from: number, end: number): string {
+export function showKey(form: Form<unknown>, source: Uint8Array, from: number, end: number, run?: TextRun): string {
   const start = from + form.space.prefix.length
   if (form.keys === 'bytes') return source.slice(start, end) as unknown as string
-  return decodeText(source, start, end, false)
+  return run?.text(start, end) ?? decodeText(source, start, end, false)
 }
 
 /** The value of a packed KeyValue, for a read that wants nothing else of it. */
@@ -26,48 +35,70 @@ export function readValue<V>(source: Uint8Array, start: number, form: Form<V>): 
   return decodeValue(form.values, source, from, from + valueLength(source, from))
 }
 
-/** One packed KeyValue of an answer. It keeps the answer's buffer, so that reading a list copies nothing up front. */
-class PackedEntry<V> implements Entry<V> {
-  readonly #form: Form<V>
-  readonly #source: Uint8Array
-  readonly #start: number
-  readonly #keyEnd: number
-  readonly #valueless: boolean
-  #key: string | undefined
-  #value: { decoded: V } | undefined
+/** What entries have in common that came in one answer: its buffer, so that reading a list copies nothing up front. */
+class Page<V> {
+  readonly form: Form<V>
+  readonly source: Uint8Array
+  readonly keys: TextRun | undefined
+  readonly values: TextRun | undefined
 
-  constructor(form: Form<V>, source: Uint8Array, start: number, valueless: boolean) {
-    this.#form = form
-    this.#source = source
-    this.#start = start
-    this.#keyEnd = start + 8 + u64At(source, start)
-    this.#valueless = valueless
+  constructor(form: Form<V>, source: Uint8Array, keys?: TextRun, values?: TextRun) {
+    this.form = form
+    this.source = source
+    this.keys = keys
+    this.values = values
+  }
+}
+
+const unread = Symbol('not decoded yet')
+
+/** One key and value of an answer, and where in it they lie. */
+class PackedEntry<V> implements Entry<V> {
+  readonly #page: Page<V>
+  readonly #keyStart: number
+  readonly #keyEnd: number
+  readonly #numbers: number
+  readonly #valueStart: number
+  /** -1: it has no value, as in a list with `keysOnly`; which is not the same as an empty one. */
+  readonly #valueEnd: number
+  #key: string | undefined
+  #value: V | typeof unread = unread
+
+  constructor(page: Page<V>, keyStart: number, keyEnd: number, numbers: number, valueStart: number, valueEnd: number) {
+    this.#page = page
+    this.#keyStart = keyStart
+    this.#keyEnd = keyEnd
+    this.#numbers = numbers
+    this.#valueStart = valueStart
+    this.#valueEnd = valueEnd
   }
 
   /** The key as the engine knows it, not copied. */
   static storedKey(entry: PackedEntry<unknown>): Uint8Array {
-    return entry.#source.subarray(entry.#start + 8, entry.#keyEnd)
+    return entry.#page.source.subarray(entry.#keyStart, entry.#keyEnd)
   }
 
   /** As in a list with `keysOnly`. */
   static withoutValue<V>(entry: PackedEntry<V>): Entry<V> {
-    return new PackedEntry(entry.#form, entry.#source, entry.#start, true)
+    return new PackedEntry(entry.#page, entry.#keyStart, entry.#keyEnd, entry.#numbers, 0, -1)
   }
 
   get key(): string {
-    return (this.#key ??= showKey(this.#form, this.#source, this.#start + 8, this.#keyEnd))
+    const { form, source, keys } = this.#page
+    return (this.#key ??= showKey(form, source, this.#keyStart, this.#keyEnd, keys))
   }
 
   get value(): V {
-    // A list with `keysOnly` carries no values, which is not the same as empty ones.
-    if (this.#valueless) return undefined as V
-    return (this.#value ??= { decoded: readValue(this.#source, this.#start, this.#form) }).decoded
+    if (this.#valueEnd < 0) return undefined as V
+    if (this.#value === unread) {
+      const { form, source, values } = this.#page
+      this.#value = decodeValue(form.values, source, this.#valueStart, this.#valueEnd, values)
+    }
+    return this.#value as V
   }
 
   get bytes(): Uint8Array {
-    if (this.#valueless) return new Uint8Array(0)
-    const from = this.#keyEnd + fields.value
-    return this.#source.slice(from, from + valueLength(this.#source, from))
+    return this.#valueEnd < 0 ? new Uint8Array(0) : this.#page.source.slice(this.#valueStart, this.#valueEnd)
   }
 
   get createRevision(): number {
@@ -83,7 +114,7 @@ class PackedEntry<V> implements Entry<V> {
   }
 
   get lease(): bigint {
-    return i64At(this.#source, this.#keyEnd + fields.lease)
+    return i64At(this.#page.source, this.#numbers + fields.lease)
   }
 
   toJSON(): object {
@@ -92,16 +123,21 @@ class PackedEntry<V> implements Entry<V> {
   }
 
   #number(field: number): number {
-    return u64At(this.#source, this.#keyEnd + field)
+    return u64At(this.#page.source, this.#numbers + field)
   }
 }
 
-export function readEntry<V>(reader: Reader, form: Form<V>, valueless = false): Entry<V> {
-  return new PackedEntry(form, reader.source, reader.keyValue(), valueless)
+export function readEntry<V>(reader: Reader, form: Form<V>, page: Page<V> = new Page(form, reader.source)): Entry<V> {
+  const { source, at } = reader
+  const keyStart = at + 8
+  const keyEnd = keyStart + u64At(source, at)
+  const start = keyEnd + fields.value
+  reader.at = start + valueLength(source, start)
+  return new PackedEntry(page, keyStart, keyEnd, keyEnd, start, reader.at)
 }
 
-export function readOptionalEntry<V>(reader: Reader, form: Form<V>): Entry<V> | undefined {
-  return reader.bool() ? readEntry(reader, form) : undefined
+export function readOptionalEntry<V>(reader: Reader, form: Form<V>, page?: Page<V>): Entry<V> | undefined {
+  return reader.bool() ? readEntry(reader, form, page) : undefined
 }
 
 /** Every entry there is came from a packed one. */
@@ -159,22 +195,54 @@ export function readList<V>(
   const revision = reader.u64()
   const count = reader.u64()
   const more = reader.bool()
-  const entries = reader.list(() => readEntry(reader, form, keysOnly))
+  const entries = readColumns(reader, form, keysOnly)
   const isUncounted = recount !== undefined && more && count === entries.length + 1
   return new EntryList(revision, isUncounted ? () => recount(revision) : count, more, entries)
 }
 
-function readChange<V>(reader: Reader, form: Form<V>): Change<V> {
+/** Where among the words of an entry its numbers begin. */
+const numbersAt = 16
+
+/** The entries of a list, which come in columns: words, keys, values. */
+function readColumns<V>(reader: Reader, form: Form<V>, keysOnly: boolean): Entry<V>[] {
+  const { source } = reader
+  const [length, keyBytes, valueBytes] = [reader.u64(), reader.u64(), reader.u64()]
+  let words = reader.at
+  let keyStart = words + length * columnWordBytes
+  let valueStart = keyStart + keyBytes
+  reader.at = valueStart + valueBytes
+  let keys: TextRun | undefined
+  let values: TextRun | undefined
+  let page: Page<V> | undefined
+  const entries: Entry<V>[] = []
+  for (let i = 0; i < length; i++, words += columnWordBytes) {
+    const keyEnd = keyStart + u32At(source, words)
+    const valueEnd = valueStart + u32At(source, words + 8)
+    if (!page || !keys?.takes(keyEnd) || !values?.takes(valueEnd)) {
+      keys = new TextRun(source, keyStart, keyEnd)
+      values = new TextRun(source, valueStart, valueEnd)
+      page = new Page(form, source, keys, values)
+    }
+    const numbers = words + numbersAt
+    entries.push(new PackedEntry(page, keyStart, keyEnd, numbers, valueStart, keysOnly ? -1 : valueEnd))
+    keyStart = keyEnd
+    valueStart = valueEnd
+  }
+  return entries
+}
+
+function readChange<V>(reader: Reader, form: Form<V>, page: Page<V>): Change<V> {
   const deleted = reader.u32() === 1
-  const entry = readEntry(reader, form)
-  const prevEntry = readOptionalEntry(reader, form)
+  const entry = readEntry(reader, form, page)
+  const prevEntry = readOptionalEntry(reader, form, page)
   const before = prevEntry && { prevEntry }
   if (deleted) return { type: 'delete', key: entry.key, modRevision: entry.modRevision, ...before }
   return { type: 'put', entry, ...before }
 }
 
 export function readChanges<V>(reader: Reader, form: Form<V>): Change<V>[] {
-  return reader.list(() => readChange(reader, form))
+  const page = new Page(form, reader.source)
+  return reader.list(() => readChange(reader, form, page))
 }
 
 /** What differs between two revisions. */

@@ -181,7 +181,7 @@ export class Host {
     const request = wire.packRange({ ...wire.everything, keys, revision })
     const reader = new wire.Reader(this.core.call((engine) => engine.range(request)))
     reader.at += 8 + 8 + 1
-    return reader.list(() => wire.readKeyValue(reader))
+    return wire.readColumns(reader)
   }
 
   hashOf(revision: number): { hash: number; revision: number; compactRevision: number } {

@@ -378,8 +378,7 @@ export class Writer {
 
   bytes(value: Uint8Array): void {
     this.u64(value.length)
-    const at = this.#advance(value.length)
-    this.#bytes.set(value, at)
+    this.#raw(value)
   }
 
   keyValue(kv: KeyValue): void {
@@ -389,6 +388,22 @@ export class Writer {
     this.u64(kv.version)
     this.i64(kv.lease)
     this.bytes(kv.value)
+  }
+
+  /** As `readColumns` reads them. */
+  columns(kvs: readonly KeyValue[]): void {
+    const sum = (lengths: number[]) => lengths.reduce((sum, length) => sum + length, 0)
+    this.u64(kvs.length)
+    this.u64(sum(kvs.map(({ key }) => key.length)))
+    this.u64(sum(kvs.map(({ value }) => value.length)))
+    for (const kv of kvs) {
+      for (const number of [kv.key.length, kv.value.length, kv.createRevision, kv.modRevision, kv.version]) {
+        this.u64(number)
+      }
+      this.i64(kv.lease)
+    }
+    for (const { key } of kvs) this.#raw(key)
+    for (const { value } of kvs) this.#raw(value)
   }
 
   keyRange(keys: KeyRange): void {
@@ -477,6 +492,11 @@ export class Writer {
     }
   }
 
+  #raw(bytes: Uint8Array): void {
+    const at = this.#advance(bytes.length)
+    this.#bytes.set(bytes, at)
+  }
+
   /** Makes room and says where. It may move everything to a new area, so it comes before the area is looked up. */
   #advance(count: number): number {
     const at = this.#length
@@ -543,13 +563,6 @@ export class Reader {
     for (let i = 0; i < count; i++) items.push(item())
     return items
   }
-
-  /** Steps over a packed KeyValue and says where it begins. */
-  keyValue(): number {
-    const start = this.at
-    this.at = keyValueEnd(this.source, start)
-    return start
-  }
 }
 
 // By bytes, not by a DataView: making one costs as much as the rest of a point read.
@@ -573,22 +586,26 @@ export function i64At(source: Uint8Array, at: number): bigint {
  */
 export const keyValueFields = { createRevision: 0, modRevision: 8, version: 16, lease: 24, valueLength: 32, value: 40 }
 
-function keyValueEnd(source: Uint8Array, start: number): number {
-  const keyEnd = start + 8 + u64At(source, start)
-  return keyEnd + keyValueFields.value + u64At(source, keyEnd + keyValueFields.valueLength)
+/** The keys of a range, copied: they come in columns. See `RangeResponse` in the engine. */
+export function readColumns(r: Reader): KeyValue[] {
+  const [length, keyBytes] = [r.u64(), r.u64()]
+  r.u64()
+  let keyStart = r.at + length * columnWordBytes
+  let valueStart = keyStart + keyBytes
+  const kvs = Array.from({ length }, () => {
+    const [keyEnd, valueEnd] = [keyStart + r.u64(), valueStart + r.u64()]
+    const [createRevision, modRevision, version, lease] = [r.u64(), r.u64(), r.u64(), r.i64()]
+    const [key, value] = [r.source.slice(keyStart, keyEnd), r.source.slice(valueStart, valueEnd)]
+    keyStart = keyEnd
+    valueStart = valueEnd
+    return { key, createRevision, modRevision, version, lease, value }
+  })
+  r.at = valueStart
+  return kvs
 }
 
-/** A packed KeyValue, copied. */
-export function readKeyValue(r: Reader): KeyValue {
-  return {
-    key: r.bytes(),
-    createRevision: r.u64(),
-    modRevision: r.u64(),
-    version: r.u64(),
-    lease: r.i64(),
-    value: r.bytes(),
-  }
-}
+/** The words of each key in columns: key length, value length, and the four numbers. */
+export const columnWordBytes = 48
 
 /** Where in a packed KeyValue its value begins, and how long it is. */
 export function valueStart(source: Uint8Array, start: number): number {

@@ -24,7 +24,23 @@ function keyValue(r: wire.Reader) {
 const optional = <T>(r: wire.Reader, read: (r: wire.Reader) => T) => (r.bool() ? read(r) : undefined)
 
 function rangeResponse(r: wire.Reader) {
-  return { revision: r.u64(), count: r.u64(), more: r.bool(), kvs: r.list(() => keyValue(r)) }
+  const [revision, count, more] = [r.u64(), r.u64(), r.bool()]
+  const [length] = [r.u64(), r.u64(), r.u64()]
+  const words = Array.from({ length: length as number }, () => {
+    const [keyLength, valueLength] = [r.u64(), r.u64()]
+    return { keyLength, valueLength, createRevision: r.u64(), modRevision: r.u64(), version: r.u64(), lease: r.i64() }
+  })
+  const cut = (length: number) => {
+    r.at += length
+    return r.source.slice(r.at - length, r.at)
+  }
+  const keys = words.map(({ keyLength }) => cut(keyLength))
+  const values = words.map(({ valueLength }) => cut(valueLength))
+  const kvs = words.map(({ createRevision, modRevision, version, lease }, i) => {
+    const [key, value] = [keys[i] as Uint8Array, values[i] as Uint8Array]
+    return { key, createRevision, modRevision, version, lease, value }
+  })
+  return { revision, count, more, kvs }
 }
 
 /** Everything read, nothing left over. */

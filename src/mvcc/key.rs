@@ -64,8 +64,9 @@ impl<'a> Probe<'a> {
         let mut head = [0; HEAD_BYTES + 1];
         head[..short.len()].copy_from_slice(short);
         head[HEAD_BYTES] = if rest.is_empty() { short.len().to_le_bytes()[0] } else { GOES_ON };
-        let word = |at: usize| u64::from_be_bytes(std::array::from_fn(|byte| head[at * 8 + byte]));
-        Self { head: [word(0), word(1), word(2)], rest: (!rest.is_empty()).then_some(rest) }
+        let (words, _) = head.as_chunks();
+        let head = [0, 1, 2].map(|place| u64::from_be_bytes(words[place]));
+        Self { head, rest: (!rest.is_empty()).then_some(rest) }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::key_value::KeyValue;
-use crate::codec::{BorrowDecode, Encode};
+use crate::codec::{BorrowDecode, Encode, EncodeError, Encoder, Writer};
 use crate::error::Error;
 
 /// A set of keys in byte order. A span whose start is not before its end holds none.
@@ -113,7 +113,7 @@ pub struct Range<'a> {
 }
 
 /// The answer of a [`Range`].
-#[derive(Debug, Clone, PartialEq, Eq, Encode)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RangeResponse<'a> {
     /// The store's revision when it was read, whatever revision was asked for.
     pub revision: u64,
@@ -123,6 +123,31 @@ pub struct RangeResponse<'a> {
     pub more: bool,
     /// The keys.
     pub kvs: Vec<KeyValue<'a>>,
+}
+
+/// In columns: what lies together is read together, the text of all keys by one call and that of all values by another.
+///
+/// ```text
+/// revision  count  more  length  bytes of keys  bytes of values  (length: of each key 6 words)  keys  values
+///                                  the words: key length, value length, create_revision, mod_revision, version, lease
+/// ```
+impl Encode for RangeResponse<'_> {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        let bytes = self.kvs.iter().fold([0, 0], |[keys, values], kv| [keys + kv.key.len(), values + kv.value.len()]);
+        (self.revision, self.count, self.more, self.kvs.len(), bytes[0], bytes[1]).encode(encoder)?;
+        let writer = encoder.writer();
+        for kv in &self.kvs {
+            let lengths = [kv.key.len() as u64, kv.value.len() as u64];
+            let numbers = [kv.create_revision, kv.mod_revision, kv.version, kv.lease.0.cast_unsigned()];
+            let mut words = [0; 48];
+            for (word, number) in words.as_chunks_mut().0.iter_mut().zip(lengths.into_iter().chain(numbers)) {
+                *word = number.to_le_bytes();
+            }
+            writer.write(&words)?;
+        }
+        self.kvs.iter().try_for_each(|kv| writer.write(&kv.key))?;
+        self.kvs.iter().try_for_each(|kv| writer.write(&kv.value))
+    }
 }
 
 impl RangeResponse<'_> {
@@ -197,4 +222,31 @@ pub(super) fn ordered(length: usize, compare: &dyn Fn(usize, usize) -> Ordering)
     let mut places: Vec<usize> = (0..length).collect();
     places.sort_by(|a, b| compare(*a, *b));
     places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec;
+    use crate::mvcc::key_value::LeaseId;
+
+    #[test]
+    fn an_answer_lies_in_columns() {
+        let kv = |key: &'static [u8], value: &'static [u8]| KeyValue {
+            key: key.into(),
+            create_revision: 2,
+            mod_revision: 3,
+            version: 4,
+            lease: LeaseId(-1),
+            value: value.into(),
+        };
+        let kvs = vec![kv(b"a", b"one"), kv(b"bc", b"")];
+        let mut encoded = Vec::new();
+        codec::encode_into(&RangeResponse { revision: 7, count: 9, more: true, kvs }, &mut encoded);
+        let (head, rest) = encoded.split_at(41);
+        assert_eq!(codec::decode(head), Ok((7_u64, 9_u64, true, 2_u64, 3_u64, 3_u64)));
+        let (words, columns) = rest.split_at(96);
+        let words: Vec<i64> = words.as_chunks().0.iter().map(|word| i64::from_le_bytes(*word)).collect();
+        assert_eq!((&words[..], columns), (&[1, 3, 2, 3, 4, -1, 2, 0, 2, 3, 4, -1][..], &b"abcone"[..]));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::codec::{BorrowDecode, Encode};
+use crate::codec::{BorrowDecode, Encode, Unpacker};
 
 /// No count gets there, one by one; and JavaScript holds it exactly.
 pub(crate) const REVISION_MAX: u64 = 1 << 53;
@@ -30,6 +30,14 @@ impl Revision {
     /// The first change of transaction `main`.
     pub(crate) fn first_of(main: u64) -> Self {
         Self { main, sub: 0 }
+    }
+}
+
+impl Revision {
+    /// Reads the next of what was packed.
+    #[inline]
+    pub(super) fn unpack(packed: &mut Unpacker<'_>) -> Option<Self> {
+        Some(Self { main: packed.number()?, sub: u32::try_from(packed.number()?).ok()? })
     }
 }
 

@@ -15,7 +15,7 @@
 use super::change::{LEAF_BYTES_MAX, Place};
 use super::key_value::Record;
 use super::revision::Revision;
-use crate::codec;
+use crate::codec::{self, Unpacker};
 
 /// A leaf takes no more records when it has grown to this: about 230 of 136 bytes. Larger leaves are thinned in longer
 /// steps, smaller ones cost more of the order.
@@ -323,19 +323,16 @@ impl Leaf {
     /// A record begins with its revision.
     #[inline(never)]
     fn revision(&self, start: u16) -> Revision {
-        self.unpack(start)
+        Revision::unpack(&mut Unpacker(&self.bytes[usize::from(start)..])).expect(AS_PACKED)
     }
 
     #[inline(never)]
     fn record(&self, start: u16) -> Record<'_> {
-        self.unpack(start)
-    }
-
-    fn unpack<'a, T: codec::BorrowDecode<'a, ()>>(&'a self, start: u16) -> T {
-        let unpacked = codec::unpack_prefix(&self.bytes[usize::from(start)..]);
-        unpacked.expect("a leaf holds what was packed into it").0
+        Record::unpack(&self.bytes[usize::from(start)..]).expect(AS_PACKED)
     }
 }
+
+const AS_PACKED: &str = "a leaf holds what was packed into it";
 
 #[cfg(test)]
 mod tests {

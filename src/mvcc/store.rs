@@ -8,7 +8,6 @@ use super::limits::{Answer, Limits};
 use super::range::{KeyRange, Range, RangeResponse};
 use super::revision::Revision;
 use super::revision_tree::{RevisionTree, record_bytes};
-use crate::codec;
 use crate::error::Error;
 
 /// How much a store holds.
@@ -275,10 +274,7 @@ impl Store {
         to: Revision,
         compacted: u64,
     ) -> impl Iterator<Item = (Revision, &[u8])> {
-        let keeps = move |packed: &[u8]| {
-            let record = codec::unpack_prefix::<Record<'_>>(packed);
-            record.is_ok_and(|(record, _)| self.keeps_at(&record, compacted))
-        };
+        let keeps = move |packed: &[u8]| Record::unpack(packed).is_some_and(|record| self.keeps_at(&record, compacted));
         let packed = self.tree.packed_within(after, to);
         packed.filter(move |(revision, packed)| revision.main > compacted || keeps(packed))
     }

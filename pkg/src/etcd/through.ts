@@ -350,7 +350,7 @@ function packRange(w: Writer, response: Json, revision: number): void {
   w.u64(revision)
   w.u64(natural(answer.count, 'count'))
   w.bool(answer.more === true)
-  packKvs(w, list(answer.kvs, 'kvs').map(keyValue))
+  w.columns(list(answer.kvs, 'kvs').map(keyValue))
 }
 
 function packKvs(w: Writer, kvs: readonly KeyValue[]): void {

@@ -2,8 +2,8 @@
 
 import { RevkvError } from '../errors.js'
 import { toBase64 } from '../etcd/base64.js'
-import type * as wire from '../wire.js'
 import type { Reader } from '../wire.js'
+import * as wire from '../wire.js'
 import { type Message, present } from './message.js'
 import { Status } from './status.js'
 
@@ -151,7 +151,7 @@ export function readRange(reader: Reader): Answer {
   const revision = reader.u64()
   const count = BigInt(reader.u64())
   const more = reader.bool()
-  return { revision, fields: present({ kvs: reader.list(() => readKv(reader)), more, count }) }
+  return { revision, fields: present({ kvs: wire.readColumns(reader).map(shownKv), more, count }) }
 }
 
 export function readTxn(reader: Reader): Answer {
@@ -179,9 +179,18 @@ export function readOptionalKv(reader: Reader): Record<string, unknown> | undefi
 }
 
 export function readKv(reader: Reader): Record<string, unknown> {
-  const key = toBase64(reader.bytes())
-  const [create, mod, version] = [reader.u64(), reader.u64(), reader.u64()].map(BigInt)
-  const lease = reader.i64()
-  const value = toBase64(reader.bytes())
-  return present({ key, create_revision: create, mod_revision: mod, version, value, lease })
+  return shownKv({
+    key: reader.bytes(),
+    createRevision: reader.u64(),
+    modRevision: reader.u64(),
+    version: reader.u64(),
+    lease: reader.i64(),
+    value: reader.bytes(),
+  })
+}
+
+function shownKv(kv: wire.KeyValue): Record<string, unknown> {
+  const [create, mod, version] = [kv.createRevision, kv.modRevision, kv.version].map(BigInt)
+  const [key, value] = [toBase64(kv.key), toBase64(kv.value)]
+  return present({ key, create_revision: create, mod_revision: mod, version, value, lease: kv.lease })
 }
