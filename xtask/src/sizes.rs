@@ -30,13 +30,13 @@ const WASM: &str = "revkv.wasm";
 /// Where a budget is above its goal, it is where the package is now, so that it does not grow unnoticed.
 const BUDGETS: &[Budget] = &[
     // The goal is 12,000.
-    Budget { name: "core", entries: &[CORE], beside: &[], gz_bytes_max: 34_000, optional: false },
+    Budget { name: "core", entries: &[CORE], beside: &[], gz_bytes_max: 36_500, optional: false },
     Budget { name: "indexeddb", entries: &[INDEXEDDB], beside: &[CORE], gz_bytes_max: 5_000, optional: false },
     Budget { name: "react", entries: &["react.js"], beside: &[CORE], gz_bytes_max: 1_500, optional: true },
     // The goal is 45,000.
-    Budget { name: "wasm", entries: &[WASM], beside: &[], gz_bytes_max: 135_500, optional: false },
+    Budget { name: "wasm", entries: &[WASM], beside: &[], gz_bytes_max: 136_500, optional: false },
     // The goal is 64,000.
-    Budget { name: "a page", entries: &[CORE, INDEXEDDB, WASM], beside: &[], gz_bytes_max: 172_500, optional: false },
+    Budget { name: "a page", entries: &[CORE, INDEXEDDB, WASM], beside: &[], gz_bytes_max: 176_000, optional: false },
 ];
 
 /// What each budget is for, as it was built.
