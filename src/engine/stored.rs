@@ -147,7 +147,9 @@ impl Engine {
     pub fn rewind(&mut self, found: Self) -> Result<(), Error> {
         let (Some(journal), Some(theirs)) = (&self.journal, &found.journal) else { return Ok(()) };
         let stored = theirs.stored();
-        if !journal.has_written(&stored, self.claimed_epoch) {
+        // Where nothing of this opening was ever stored, what is stored is of whoever came before it.
+        let is_unclaimed = self.claimed_epoch == 0 && stored.epoch < journal.epoch();
+        if !is_unclaimed && !journal.has_written(&stored, self.claimed_epoch) {
             return Err(Error::NotLeader);
         }
         let life = self.incarnation();

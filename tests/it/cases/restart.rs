@@ -306,3 +306,18 @@ fn a_copy_of_the_medium_is_the_same_store() {
     copy.put("a", "later");
     assert_eq!(copy.hash(0), store.hash(0));
 }
+
+/// A medium that is full refuses the claim: what it holds can be read all the same, unless another claims it.
+#[test]
+fn an_opening_for_which_there_is_no_room_goes_back_to_what_is_stored() {
+    let mut store = Store::with_puts_of("a", 2);
+    store.flush();
+    let stored = |store: &Store| recover(&store.blobs, 64 << 10).expect("what was written");
+    let mut engine = stored(&store);
+    drop(engine.take_ready().expect("a claim"));
+    assert_eq!(engine.rewind(stored(&store)), Ok(()));
+    assert_eq!((engine.revision(), engine.get(b"a", 0).expect("kept").map(|kv| kv.version)), (3, Some(2)));
+    let mut other = stored(&store);
+    store.write(other.take_ready().expect("a claim"));
+    assert_eq!(engine.rewind(stored(&store)).map_err(|error| error.code()), Err("NOT_LEADER"));
+}
