@@ -1,5 +1,6 @@
 // Random requests, the same to both: a small space of keys, so that they meet; compactions and watches among them.
 
+import { Random } from '../../pkg/src/conformance/random.js'
 import type { Json, Judge, Watching } from './judge.js'
 import { base64 } from './requests.js'
 
@@ -104,26 +105,8 @@ function watchRequest(chance: Chance, revision: number): Json {
   }
 }
 
-/** Chance that is the same each time: mulberry32. */
-class Chance {
-  #state: number
-
-  constructor(seed: number) {
-    this.#state = seed >>> 0
-  }
-
-  below(bound: number): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0
-    let bits = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1)
-    bits ^= bits + Math.imul(bits ^ (bits >>> 7), bits | 61)
-    return ((bits ^ (bits >>> 14)) >>> 0) % bound
-  }
-
+class Chance extends Random {
   in(times: number): boolean {
     return this.below(times) === 0
-  }
-
-  pick<T>(from: readonly T[]): T {
-    return from[this.below(from.length)] as T
   }
 }
