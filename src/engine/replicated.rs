@@ -153,8 +153,11 @@ impl Engine {
             self.follow(current + 1);
             self.settle_leases(&leases);
             self.follow_compaction(changes.header.compact_revision)?;
-        } else if self.is_doubtful {
-            self.durable = self.durable.max(to);
+        } else if self.is_doubtful && to >= self.durable {
+            // What is asked for next is behind `to`, with which these would not be told again.
+            self.set_leases(&leases);
+            self.settle_leases(&leases);
+            self.durable = to;
         }
         let revision = self.store.current();
         let source_revision = changes.header.revision;

@@ -545,3 +545,26 @@ fn doubt_is_not_resigned() {
     deposed.engine.resign();
     assert_eq!((deposed.engine.known_revision(), deposed.engine.durable_revision()), (5, 5));
 }
+
+/// A portion that ends before what the deposed leader has told of leases, and the next one did not tell it again.
+#[test]
+fn a_deposed_leader_hears_of_leases_in_every_portion() {
+    let mut deposed = source_with_puts(4);
+    deposed.grant(7, 60).expect("it is new");
+    deposed.flush();
+    let mut leader = deposed.clone();
+    leader.reopen();
+    leader.revoke(7).expect("it was granted");
+    for store in [&mut deposed, &mut leader] {
+        store.put("a", "of both");
+        store.put("a", "of both, too");
+    }
+    deposed.engine.resign();
+    for (from, leases) in [(5, 0), (6, 0)] {
+        assert_eq!(deposed.engine.known_revision(), from);
+        let portion = leader.engine.changes(from, 0, 1).expect("kept");
+        apply(&mut deposed, &portion).expect("it is the same");
+        assert_eq!(deposed.engine.leases().len(), leases);
+    }
+    assert_eq!(deposed.hash(0), leader.hash(0));
+}

@@ -231,6 +231,8 @@ impl Ledger {
             ("LEASE_EXISTS", Wish::Grant { .. }) => self.done.get(&id).is_some_and(Done::is_forgotten),
             // It may be over before it is gone.
             ("LEASE_NOT_FOUND", Wish::KeepAlive { .. }) => true,
+            // Of a tab that led, and had more than was stored.
+            ("FUTURE_REVISION", Wish::RestoreTo { revision: wished }) => *wished > revision,
             ("COMPACTED", Wish::RestoreTo { revision }) => *revision < self.model.compacted,
             ("COMPACTED", Wish::Compact { revision }) => *revision <= self.model.compacted,
             ("KEY_NOT_FOUND", Wish::Touch { key }) => {
