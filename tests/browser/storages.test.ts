@@ -105,6 +105,28 @@ test('a store in OPFS is there for the next worker and the next page', async ({ 
   })
 })
 
+test('OPFS is taken from a worker that keeps it, with all that was acknowledged and nothing else', {
+  timeout: 60_000,
+}, async ({ open }) => {
+  const page = await open()
+  await withWorkers(page, 'holder', 'taker')
+  let taken = 0
+  for (const [i, stops] of ['before', 'after', 'never', 'before'].entries()) {
+    const run = i + 1
+    const held = ask(page, 'holder', 'hold', { name: 'taken', epoch: 2 * run, stops })
+    await page.waitForFunction((most) => (workers.get('holder')?.written ?? 0) > most, taken + 30)
+    const found = await ask(page, 'taker', 'take', { name: 'taken', epoch: 2 * run + 1 })
+    // What it says, if it has not got it: the other would write for ever.
+    expect(Array.isArray(found) || found).toBe(true)
+    const { written, refused } = (await held) as { written: number; refused: string }
+    expect(refused).toBe('NOT_LEADER')
+    expect(found).toEqual(Array.from({ length: written }, (_, i) => [i + 1, 1 + (((i + 1) * 7919) % 6_000)]))
+    taken = written + 1
+  }
+  expect(await ask(page, 'taker', 'take', { name: 'taken', epoch: 10 })).toHaveLength(taken)
+  expect(await ask(page, 'taker', 'folders', { name: 'taken' })).toEqual(['fence', expect.stringMatching(/^moved-/)])
+})
+
 test('a full OPFS refuses the write, and loses nothing that was acknowledged', async ({ open, chromium, server }) => {
   const page = await open()
   const session = await chromium.context.newCDPSession(page)

@@ -11,6 +11,8 @@ export interface LogFolder {
   remove(name: string): Promise<void>
   /** False when another has taken the folder away from us, wrongly or not: then not a byte may be written. */
   isOurs(): Promise<boolean>
+  /** Whether what was written up to a sequence counts; false when another has taken the folder away without it. */
+  isKept(sequence: number): Promise<boolean>
   /** Lets others have the folder. Every file has been closed before. */
   close(): Promise<void>
 }

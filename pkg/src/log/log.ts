@@ -126,6 +126,11 @@ export class Log implements StorageHandle {
     }
   }
 
+  /** Of the last frame. */
+  get sequence(): number {
+    return this.#state.sequence
+  }
+
   async *read(): AsyncGenerator<{ id: string; bytes: Uint8Array }> {
     this.#checkOpen()
     const { places, sequence } = this.#state
@@ -145,11 +150,10 @@ export class Log implements StorageHandle {
     this.#checkOpen()
     await this.#inTurn(async () => {
       this.#check(batch)
-      if (!(await this.#folder.isOurs())) {
-        throw this.#poisoned(new RevkvError('NOT_LEADER', 'Another has taken the folder of this database away.'))
-      }
+      if (!(await this.#folder.isOurs())) throw this.#poisoned(takenAway())
       if (batch.put.length > 0 || batch.delete.length > 0 || batch.epoch > this.#state.epoch) await this.#commit(batch)
       if (durability === 'strict') await this.#flush()
+      if (!(await this.#folder.isKept(this.#state.sequence))) throw this.#poisoned(takenAway())
       await this.#removeDead()
     })
   }
@@ -184,6 +188,7 @@ export class Log implements StorageHandle {
     const large = batch.put.find(({ bytes }) => bytes.length > this.#maxBlobBytes)
     if (large) throw new RevkvError('TOO_LARGE', `Blob ${large.id} is larger than ${this.#maxBlobBytes} bytes.`)
     if (!this.#poison) return
+    if (this.#poison.code === 'NOT_LEADER') throw this.#poison
     const text = 'The files have failed, so nothing more is written; close the handle and open it again.'
     throw new RevkvError('STORAGE_LOST', text, { cause: this.#poison })
   }
@@ -425,6 +430,10 @@ export class Log implements StorageHandle {
   #bytes(): number {
     return this.#state.segments.reduce((total, { bytes }) => total + bytes, 0)
   }
+}
+
+function takenAway(): RevkvError {
+  return new RevkvError('NOT_LEADER', 'Another has taken the folder of this database away.')
 }
 
 function lost(cause: unknown): RevkvError {

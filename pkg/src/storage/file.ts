@@ -89,6 +89,10 @@ class NodeFolder implements LogFolder {
     return this.#lock.isHeld()
   }
 
+  async isKept(): Promise<boolean> {
+    return true
+  }
+
   close(): Promise<void> {
     return this.#lock.release()
   }

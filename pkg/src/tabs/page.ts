@@ -40,8 +40,8 @@ function onToldLife(leave: () => void, back: () => void): () => void {
 
 /**
  * Tells a dedicated worker when this page is put aside, and when it is there again, so that a store that is open there lets
- * go of the lock and of its files, and others can lead meanwhile. Without it, a worker hears nothing of that. The worker of a
- * page that Chromium freezes stops before it hears of it: what it holds in OPFS, others have to wait for. Gives what ends it.
+ * go of the lock and of its files, and others can lead at once. Without it, a worker hears nothing of that, and others wait
+ * until they take the lead from it. The worker of a page that Chromium freezes stops before it hears of it. Gives what ends it.
  * The worker's own `message` listeners hear of it too: `{ revkvPage: 'away' }` and `{ revkvPage: 'back' }`.
  *
  * @example

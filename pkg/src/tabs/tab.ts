@@ -287,6 +287,8 @@ export class Tab {
         await this.#claim()
         return
       } catch (e) {
+        // What fails after the lock was taken away is for whoever has it.
+        if (!this.#election.isElected) return
         if (!this.#isWorthAnother(e, tries)) return this.fail(e)
         await new Promise((resolve) => setTimeout(resolve, retryMs))
       }

@@ -47,6 +47,10 @@ export class Disk implements LogFolder {
     return true
   }
 
+  async isKept(_sequence: number): Promise<boolean> {
+    return true
+  }
+
   async close(): Promise<void> {}
 
   #do(op: Op): number {

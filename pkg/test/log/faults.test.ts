@@ -217,10 +217,23 @@ describe('space', () => {
   test('a folder that was taken away is written to no more', async () => {
     const disk = new Disk()
     const { log } = await opened(disk)
+    const before = disk.trace.length
     disk.isOurs = async () => false
     expect(await codeOf(() => log.write(one(1), 'strict'))).toBe('NOT_LEADER')
     disk.isOurs = async () => true
-    expect(await codeOf(() => log.write(one(1), 'strict'))).toBe('STORAGE_LOST')
+    expect(await codeOf(() => log.write(one(1), 'strict'))).toBe('NOT_LEADER')
+    expect(disk.trace.length).toBe(before)
+  })
+
+  test('what is written while the folder is taken away counts if it was taken with it', async () => {
+    const disk = new Disk()
+    const { log } = await opened(disk)
+    const through = log.sequence + 1
+    disk.isKept = async (sequence) => sequence <= through
+    await log.write(one(1), 'relaxed')
+    expect(await codeOf(() => log.write(one(2), 'strict'))).toBe('NOT_LEADER')
+    disk.isKept = async () => true
+    expect(await codeOf(() => log.write(one(3), 'strict'))).toBe('NOT_LEADER')
   })
 })
 

@@ -63,6 +63,41 @@ const acts = {
     }
   },
 
+  /** Has the database open, and writes to it until it is refused; one write stops for a while, before or after its bytes. */
+  async hold({ name, epoch, stops }) {
+    const handle = await opfs().open(name)
+    let written = (await blobsIn(handle)).length
+    const stopsAt = written + 50
+    for (;;) {
+      try {
+        if (written === stopsAt) stopOnce(stops)
+        await handle.write({ epoch, put: [blob(written + 1)], delete: [] }, written % 3 === 0 ? 'strict' : 'relaxed')
+        postMessage({ written: ++written })
+        // Nobody hears of it before.
+        if (written % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 4))
+      } catch (error) {
+        await handle.close()
+        return { written, refused: error.code }
+      }
+    }
+  },
+
+  /** Opens the database, whoever has it open; gives what is there, and writes one more. */
+  async take({ name, epoch }) {
+    const handle = await opfs().open(name)
+    const found = await blobsIn(handle)
+    await handle.write({ epoch, put: [blob(found.length + 1)], delete: [] }, 'strict')
+    await handle.close()
+    return found
+  },
+
+  async folders({ name }) {
+    const root = await navigator.storage.getDirectory()
+    const names = []
+    for await (const key of (await root.getDirectoryHandle(`revkv-${name}`)).keys()) names.push(key)
+    return names.sort()
+  },
+
   /** A process that has ended in the middle of a write, as the next one finds it. */
   async tear({ name }) {
     const root = await navigator.storage.getDirectory()
@@ -78,6 +113,32 @@ const acts = {
     await opened.close()
     return torn
   },
+}
+
+/** The next write to a file takes as long as another worker needs to take the database, as if the process were stopped. */
+function stopOnce(when) {
+  const { prototype } = FileSystemSyncAccessHandle
+  const { write } = prototype
+  prototype.write = function (...given) {
+    prototype.write = write
+    const stop = () => {
+      for (const end = performance.now() + 2500; performance.now() < end; );
+    }
+    if (when === 'before') stop()
+    const length = write.apply(this, given)
+    if (when === 'after') stop()
+    return length
+  }
+}
+
+function blob(number) {
+  return { id: String(number).padStart(16, '0'), bytes: new Uint8Array(1 + ((number * 7919) % 6_000)) }
+}
+
+async function blobsIn(handle) {
+  const found = []
+  for await (const { id, bytes } of handle.read()) found.push([Number(id), bytes.length])
+  return found
 }
 
 async function conformance() {
