@@ -3,6 +3,7 @@ import { BarController, BarElement, CategoryScale, Chart, LogarithmicScale, Tool
 import found from '../benches/results/latest.json'
 import { quantity, shortNumber } from '../benches/web/report.js'
 import { isMeasured, type Measured, type PeerResult, type Results, type WorkResult } from '../benches/web/results.js'
+import { GrowthCharts } from './growth.js'
 import { find } from './page.js'
 
 Chart.register(BarController, BarElement, CategoryScale, LogarithmicScale, Tooltip)
@@ -19,6 +20,7 @@ type Ratio = Measured & { readonly ratio: NonNullable<Measured['ratio']> }
 class Page {
   readonly #part = find('#part', HTMLSelectElement)
   readonly #works = find('#works', HTMLElement)
+  readonly #growth = new GrowthCharts()
   #charts: Chart[] = []
 
   constructor() {
@@ -40,6 +42,7 @@ class Page {
     this.#works.replaceChildren()
     const peers = results.peers.filter((peer) => partOf(peer) === this.#part.value)
     for (const work of results.works) this.#drawWork(work, peers)
+    this.#growth.draw(peers[0]?.environment ?? 'web')
     find('#peers', HTMLUListElement).replaceChildren(...peers.filter(({ name }) => !isRevkv(name)).map(itemOf))
   }
 

@@ -7,6 +7,10 @@ export interface Turn {
   readonly peer: string
   readonly works: readonly string[]
   readonly entries: number
+  /** So many times each key was written. 1 if nothing is said. */
+  readonly versions?: number
+  /** How long a work may take, with the filling before it. */
+  readonly secondsMax?: number
   /** How many updates the work "written" makes. */
   readonly updates: number
   readonly seed: number
@@ -17,7 +21,12 @@ export interface Turn {
 interface Past {
   readonly database: Database
   readonly revision: Revision
+  /** Of all its values. */
+  readonly version: number
 }
+
+/** Updates that are made at once where there are many versions, so that not all of them are in memory. */
+const updatesMax = 10_000
 
 export class Bench {
   readonly peer: Peer
@@ -36,6 +45,10 @@ export class Bench {
 
   get entries(): number {
     return this.turn.entries
+  }
+
+  get versions(): number {
+    return this.turn.versions ?? 1
   }
 
   async open(name: string, form: Form): Promise<Database> {
@@ -69,11 +82,27 @@ export class Bench {
     const database = this.#open.get(form) ?? (await this.open(form, form))
     await database.load(this.all(form))
     await this.check(database, form)
+    const { versions } = this
+    for (let version = 1; version < versions; version++) {
+      if (version === Math.ceil(versions / 2)) this.#past.set(form, Promise.resolve(pastOf(database, version - 1)))
+      await this.#updateAll(database, form, version)
+    }
+    if (versions > 1) await this.check(database, form, versions - 1)
     return database
   }
 
-  /** A database in which every key is updated once after this revision. */
-  past(form: Form): Promise<Past> {
+  /** Another value of every key, in random order. */
+  async #updateAll(database: Database, form: Form, version: number): Promise<void> {
+    const numbers = this.random.shuffle(Array.from({ length: this.entries }, (_, n) => n))
+    for (let first = 0; first < numbers.length; first += updatesMax) {
+      const some = numbers.slice(first, first + updatesMax)
+      await database.load(some.map((n) => ({ key: keyOf(n), value: this.value(form, n, version) })))
+    }
+  }
+
+  /** A database in which every key is updated after this revision. */
+  async past(form: Form): Promise<Past> {
+    if (this.versions > 1) await this.filled(form)
     let past = this.#past.get(form)
     if (!past) {
       past = this.#age(form)
@@ -86,9 +115,9 @@ export class Bench {
     const database = await this.open(`past-${form}`, form)
     const entries = this.all(form)
     await database.load(entries)
-    const revision = database.revision?.() ?? 0
+    const past = pastOf(database, 0)
     await database.load(entries.map(({ key }) => ({ key, value: this.newValue(form, key) })))
-    return { database, revision }
+    return past
   }
 
   /** Takes a database that the work has filled itself. */
@@ -130,16 +159,16 @@ export class Bench {
   }
 
   /** Whoever answers wrongly is not measured. */
-  async check(database: Database, form: Form): Promise<void> {
+  async check(database: Database, form: Form, version = 0): Promise<void> {
     const numbers = [0, this.entries - 1, ...this.numbers(20)]
-    for (const n of numbers) this.expect(await database.get(keyOf(n)), form, n)
+    for (const n of numbers) this.expect(await database.get(keyOf(n)), form, n, version)
     const many = await database.getMany(numbers.map(keyOf))
-    for (const [i, n] of numbers.entries()) this.expect(many[i], form, n)
+    for (const [i, n] of numbers.entries()) this.expect(many[i], form, n, version)
     const start = this.random.below(this.entries - 100)
     let n = start
     await database.range(keyOf(start), 100, (key, value) => {
       if (key !== keyOf(n)) throw new Error(`${this.peer.name} has ${key} where ${keyOf(n)} should be`)
-      this.expect(value, form, n++)
+      this.expect(value, form, n++, version)
     })
     if (n !== start + 100) throw new Error(`${this.peer.name} has a range of ${n - start} instead of 100`)
     const count = await database.count(prefixOf(0))
@@ -150,4 +179,8 @@ export class Bench {
     if (isEqual(found, this.value(form, n, version))) return
     throw new Error(`${this.peer.name} has another value of ${keyOf(n)}: ${JSON.stringify(found)}`)
   }
+}
+
+function pastOf(database: Database, version: number): Past {
+  return { database, version, revision: database.revision?.() ?? 0 }
 }

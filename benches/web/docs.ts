@@ -3,40 +3,50 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import type { Growth } from './growth/results.js'
+import { growthTables } from './growth/tables.js'
 import type { Results } from './results.js'
 import { everything, summary } from './tables.js'
 
 const root = new URL('../../', import.meta.url)
 
-const documents = [
-  { path: 'README.md', content: summary },
-  { path: 'docs/performance.md', content: everything },
-] as const
+/** What stands between the markers of each document. */
+const documents: Record<string, Record<string, () => string>> = {
+  'README.md': { benchmark: () => summary(keptResults()) },
+  'docs/performance.md': { benchmark: () => everything(keptResults()), growth: () => growthTables(keptGrowth()) },
+}
 
 export function keptResults(): Results {
   return JSON.parse(readFileSync(new URL('benches/results/latest.json', root), 'utf8'))
 }
 
+export function keptGrowth(): Growth {
+  return JSON.parse(readFileSync(new URL('benches/results/growth.json', root), 'utf8'))
+}
+
 /** Each document as it is, and as the results would have it. */
-export function writtenDocuments(results: Results): { path: string; found: string; expected: string }[] {
-  return documents.map(({ path, content }) => {
+export function writtenDocuments(): { path: string; found: string; expected: string }[] {
+  return Object.entries(documents).map(([path, contents]) => {
     const found = readFileSync(new URL(path, root), 'utf8')
-    return { path, found, expected: between(path, found, content(results)) }
+    let expected = found
+    for (const [marker, content] of Object.entries(contents)) expected = between(path, expected, marker, content())
+    return { path, found, expected }
   })
 }
 
-function between(path: string, text: string, content: string): string {
-  const [before, rest, more] = text.split('<!-- benchmark -->')
-  const after = rest?.split('<!-- /benchmark -->')[1]
+function between(path: string, text: string, marker: string, content: string): string {
+  const [begin, end] = [`<!-- ${marker} -->`, `<!-- /${marker} -->`]
+  const [before, rest, more] = text.split(begin)
+  const after = rest?.split(end)[1]
   if (before === undefined || after === undefined || more !== undefined) {
-    throw new Error(`${path} needs <!-- benchmark --> and <!-- /benchmark -->, once each`)
+    throw new Error(`${path} needs ${begin} and ${end}, once each`)
   }
-  return `${before}<!-- benchmark -->\n${content}\n<!-- /benchmark -->${after}`
+  return `${before}${begin}\n${content}\n${end}${after}`
 }
 
 function main(): void {
   const { values } = parseArgs({ options: { write: { type: 'boolean', default: false } } })
-  for (const { path, found, expected } of writtenDocuments(keptResults())) {
+  for (const { path, found, expected } of writtenDocuments()) {
     if (found === expected) console.log(`${path} says what the results say`)
     else if (values.write) writeFileSync(new URL(path, root), expected)
     else throw new Error(`${path} says something else than the results: run "cargo xtask bench --write-docs"`)

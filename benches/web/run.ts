@@ -1,10 +1,10 @@
 // The run: every peer takes its turn in every round, in an order that the seed shuffles.
 import { readFile } from 'node:fs/promises'
-import { arch, cpus, platform, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { modules } from './build.js'
 import { keyBytes, Random, valueBytes } from './data.js'
 import type { Guest, Host } from './host.js'
+import { machine } from './machine.js'
 import { isLate, median, withDeadline } from './measure.js'
 import type { Medium } from './peer.js'
 import {
@@ -70,12 +70,7 @@ export class Run {
     return {
       format,
       date: new Date().toISOString().slice(0, 10),
-      machine: {
-        cpu: cpus()[0]?.model ?? 'unknown',
-        cores: cpus().length,
-        memoryGiB: Math.round(totalmem() / 2 ** 30),
-        system: `${platform()} ${release()} ${arch()}`,
-      },
+      machine: machine(),
       seed,
       entries,
       rounds,

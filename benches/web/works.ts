@@ -327,9 +327,9 @@ async function forWatchers(bench: Bench): Promise<{ database: Database; watched:
 }
 
 async function getOld(bench: Bench): Promise<number> {
-  const { database, revision } = await bench.past('plain')
+  const { database, revision, version } = await bench.past('plain')
   const keys = bench.keys()
-  bench.expect(await database.getAt?.(keyOf(7), revision), 'plain', 7)
+  bench.expect(await database.getAt?.(keyOf(7), revision), 'plain', 7, version)
   return perCall((i) => look(database.getAt?.(keys[i % 4096] as string, revision)))
 }
 

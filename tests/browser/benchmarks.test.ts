@@ -1,11 +1,12 @@
 // What is said of speed: the documents and the charts say what the results say that are kept.
 import { expect } from 'vitest'
-import { keptResults, writtenDocuments } from '../../benches/web/docs.js'
+import { keptGrowth, keptResults, writtenDocuments } from '../../benches/web/docs.js'
+import { exponentOf } from '../../benches/web/growth/fit.js'
 import { isMeasured } from '../../benches/web/results.js'
 import { test } from './browser.js'
 
 test('the documents say what the results say', () => {
-  for (const { path, found, expected } of writtenDocuments(keptResults())) expect(found, path).toBe(expected)
+  for (const { path, found, expected } of writtenDocuments()) expect(found, path).toBe(expected)
 })
 
 test('each work that revkv was measured in has its chart or its reasons, in every part', async ({ open }) => {
@@ -25,6 +26,27 @@ test('each work that revkv was measured in has its chart or its reasons, in ever
     )
     expect(await page.locator('#works h2').allTextContents()).toEqual(works.map(({ title }) => title))
   }
+})
+
+test('exponents are those of the times', () => {
+  const counts = [1000, 10_000, 100_000, 1_000_000]
+  const times: [(count: number) => number, number][] = [
+    [() => 7, 0],
+    [(count) => 3 * count, 1],
+    [(count) => 2 * count ** 0.25, 0.25],
+    // Of the logarithm itself.
+    [(count) => Math.log(count), 0.1],
+  ]
+  for (const [time, exponent] of times) {
+    expect(exponentOf(counts.map((count) => ({ count, ns: time(count) })))).toBeCloseTo(exponent, 2)
+  }
+})
+
+test('each work that was measured with ever more entries has its chart', async ({ open }) => {
+  const page = await open('benchmarks.html')
+  const titles = keptGrowth().works.map(({ title }) => title)
+  expect(titles.length).toBeGreaterThan(5)
+  expect(await page.locator('#growth h3').allTextContents()).toEqual(titles)
 })
 
 test('a phone shows the charts without scrolling to the side', async ({ open }) => {

@@ -51,6 +51,8 @@ enum Place {
     Web,
     /// The package in Node
     Node,
+    /// The package with ever more entries, and versions of each, in a headless Chromium and in Node
+    Growth,
     /// The package in several tabs of a headless Chromium
     Tabs,
     /// A mirror beside the gateway of a real etcd, in Node
@@ -68,6 +70,7 @@ pub fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     }
     match args.place {
         Some(Place::Native) => native(project, &args.only),
+        Some(Place::Growth) => with_growth(project, args),
         Some(Place::Tabs) => in_tabs(project),
         Some(Place::Etcd) => beside_etcd(project),
         Some(Place::Counts) => instructions(project, args.write_baseline),
@@ -84,6 +87,16 @@ fn native(project: &Project, only: &[String]) -> Result<ExitCode> {
     let names = NAMES.into_iter().filter(wanted).flat_map(|name| ["--bench", name]);
     cmd!(project.shell, "cargo bench -p revkv {names...}").run()?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn with_growth(project: &Project, args: &Args) -> Result<ExitCode> {
+    ensure_all(project, build::NEEDS_OF_BENCH)?;
+    build::build(project)?;
+    let mut arguments: Vec<OsString> = vec!["--rounds".into(), args.rounds.to_string().into()];
+    if let Some(seed) = args.seed {
+        arguments.extend(["--seed".into(), seed.to_string().into()]);
+    }
+    project.become_script("benches/web/growth/main.ts", arguments)
 }
 
 fn in_tabs(project: &Project) -> Result<ExitCode> {
