@@ -33,7 +33,7 @@ type Database = IDBPDatabase<Schema>
 
 /** Chromium keeps values from about 64 KiB on as files of their own, which fail in ways of their own. */
 const maxBlobBytes = 48 * 1024
-/** Blobs read at once: 3 MiB at most in flight, and few enough requests that reading is bound by the disk. */
+/** Blobs read at once, and again while they are looked at: 6 MiB at most, and few enough requests that reading is bound by the disk. */
 const pageBlobs = 64
 /** The first open of a session has been seen to hang and the next one to succeed at once. */
 const openMsMax = 5000
@@ -241,30 +241,42 @@ class IndexedDbHandle implements StorageHandle {
     if (this.#closed) throw new RevkvError('CLOSED', 'This handle of the medium is closed.')
   }
 
-  async *#pages(): AsyncGenerator<Omit<State, 'epoch'> & { blobs: Blob[] }> {
+  /** Each page is asked for while the one before is looked at. */
+  async *#pages(): AsyncGenerator<Page> {
     try {
-      let after: string | undefined
-      for (;;) {
-        const range = after === undefined ? undefined : IDBKeyRange.lowerBound(after, true)
-        const tx = this.#db.transaction(['blobs', 'meta'])
-        // Its requests tell.
-        tx.done.catch(() => {})
-        const store = tx.objectStore('blobs')
-        const [ids, values, state] = await Promise.all([
-          store.getAllKeys(range, pageBlobs),
-          store.getAll(range, pageBlobs),
-          tx.objectStore('meta').get('state') as Promise<State | undefined>,
-        ])
-        const { head, headless } = state ?? fresh
-        yield { blobs: ids.map((id, i) => ({ id, bytes: values[i] as Uint8Array })), head, headless }
-        if (ids.length < pageBlobs) return
-        after = ids.at(-1)
+      for (let page = this.#page(undefined); ; ) {
+        const { blobs, ...state } = await page
+        const isLast = blobs.length < pageBlobs
+        if (!isLast) {
+          page = this.#page(blobs.at(-1)?.id)
+          // Told when it is waited for, if anybody still does.
+          page.catch(() => {})
+        }
+        yield { blobs, ...state }
+        if (isLast) return
       }
     } catch (e) {
       throw storageError(e)
     }
   }
+
+  async #page(after: string | undefined): Promise<Page> {
+    const range = after === undefined ? undefined : IDBKeyRange.lowerBound(after, true)
+    const tx = this.#db.transaction(['blobs', 'meta'])
+    // Its requests tell.
+    tx.done.catch(() => {})
+    const store = tx.objectStore('blobs')
+    const [ids, values, state] = await Promise.all([
+      store.getAllKeys(range, pageBlobs),
+      store.getAll(range, pageBlobs),
+      tx.objectStore('meta').get('state') as Promise<State | undefined>,
+    ])
+    const { head, headless } = state ?? fresh
+    return { blobs: ids.map((id, i) => ({ id, bytes: values[i] as Uint8Array })), head, headless }
+  }
 }
+
+type Page = Pick<State, 'head' | 'headless'> & { blobs: Blob[] }
 
 type Written = State & { writer: number }
 
