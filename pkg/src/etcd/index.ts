@@ -3,13 +3,14 @@
 import * as args from '../arguments.js'
 import { asyncDispose } from '../dispose.js'
 import { invalidArgument, RevkvError } from '../errors.js'
-import { type Host, hostOf } from '../host.js'
+import { type Elsewhere, type Host, hostOf } from '../host.js'
 import { Keyspace } from '../keyspace.js'
 import type { Store } from '../types.js'
 import type { KeyRange } from '../wire.js'
 import { keyValue } from './forms.js'
 import { type Json, list, natural } from './gateway.js'
 import { ClusterFollower } from './mirror.js'
+import { checkOffline, OfflineQueue } from './queue.js'
 import { bounds } from './range.js'
 import { WriteThrough } from './through.js'
 import type { Mirror, MirrorOptions, MirrorStatus } from './types.js'
@@ -31,7 +32,7 @@ export type * from './types.js'
 export function mirror(store: Store<unknown>, options: MirrorOptions): Mirror {
   const host = hostOf(store)
   if (!host) throw invalidArgument('store: expected a store, not a namespace of one.')
-  const names = ['endpoints', 'range', 'headers', 'fetch', 'signal', 'write']
+  const names = ['endpoints', 'range', 'headers', 'fetch', 'signal', 'write', 'offline']
   const given = args.options(options, names, 'mirror')
   const keys = new Keyspace().range(given.range)
   return new ClusterMirror(host, keys, {
@@ -40,6 +41,7 @@ export function mirror(store: Store<unknown>, options: MirrorOptions): Mirror {
     fetch: (given.fetch as typeof fetch | undefined) ?? ((...request) => fetch(...request)),
     signal: args.abortSignal(given.signal),
     write: args.flag(given.write, 'write'),
+    offline: checkOffline(given.offline),
   })
 }
 
@@ -49,14 +51,16 @@ interface Checked {
   fetch: typeof fetch
   signal: AbortSignal | undefined
   write: boolean
+  offline: 'refuse' | 'queue'
 }
 
 class ClusterMirror extends EventTarget implements Mirror {
   readonly #host: Host
   readonly #keys: KeyRange
   readonly #cluster: ClusterFollower
+  #queue: OfflineQueue | undefined
 
-  constructor(host: Host, keys: KeyRange, { signal, write, ...gateway }: Checked) {
+  constructor(host: Host, keys: KeyRange, { signal, write, offline, ...gateway }: Checked) {
     super()
     if (host.mirrors) throw invalidArgument('store: it is mirrored already; close that mirror first.')
     this.#host = host
@@ -66,9 +70,23 @@ class ClusterMirror extends EventTarget implements Mirror {
       failed: (error) => this.#emit('error', { error }),
     })
     host.mirrors = true
-    if (write) host.elsewhere = new WriteThrough(host, this.#cluster, keys)
+    if (write) host.elsewhere = this.#writer(offline)
     if (signal?.aborted) this.close()
     else signal?.addEventListener('abort', () => this.close(), { once: true })
+  }
+
+  #writer(offline: Checked['offline']): Elsewhere {
+    const through = new WriteThrough(this.#host, this.#cluster, this.#keys)
+    if (offline === 'refuse') return through
+    this.#queue = new OfflineQueue(this.#host, through, {
+      inSync: () => this.inSync(),
+      isAway: () => this.status === 'waiting' && !this.#cluster.signal.aborted,
+    })
+    return this.#queue
+  }
+
+  get queued(): number {
+    return this.#queue?.length ?? 0
   }
 
   get status(): MirrorStatus {

@@ -21,19 +21,41 @@ import type { ClusterFollower } from './mirror.js'
 import { bounds, within } from './range.js'
 
 /** A condition, and the keys it is about. */
-interface Compare {
+export interface Compare {
   request: object
   keys: KeyRange
 }
 
 /** An operation, and how its answer is packed. */
-interface Op {
+export interface Op {
   request: object
   /** What its answer depends on. */
   keys: readonly KeyRange[]
+  /** What it may change. */
+  writes: readonly KeyRange[]
+  /** Of a put; no value where it keeps the one that is there. */
+  put?: { key: Uint8Array; value: Uint8Array | undefined }
+  /** What it was answered, where that can be told without the answer: `count` keys were in what it changes. */
+  recall?(count: number): Json
   /** Whether it has written something. */
   hasWritten(response: Json): boolean
   pack(w: Writer, response: Json, revision: number): void
+}
+
+/** A request in etcd's words, and its answer in the engine's. */
+export interface Plan {
+  compare: Compare[]
+  success: Op[]
+  failure: Op[]
+  answer(outcome: Outcome): Reader
+}
+
+export interface Outcome {
+  /** The store's, with what was changed, or what it was decided by. */
+  revision: number
+  succeeded: boolean
+  responses: Json[]
+  hasWritten: boolean
 }
 
 export class WriteThrough implements Elsewhere {
@@ -48,17 +70,10 @@ export class WriteThrough implements Elsewhere {
   }
 
   async ask(request: Uint8Array): Promise<Reader> {
+    const plan = this.plan(request)
+    if (plan) return plan.answer(await this.run(plan))
     const r = new Reader(request)
-    const kind = r.u32()
-    switch (kind) {
-      case kinds.put:
-        return this.#single(this.#put(r))
-      case kinds.deleteRange:
-        return this.#single(this.#deleteRange(r))
-      case kinds.txn:
-        return this.#txn(r)
-      case kinds.commit:
-        return this.#commit(r)
+    switch (r.u32()) {
       case kinds.leased:
         return this.#leased(r)
       case kinds.leaseGrant:
@@ -72,29 +87,47 @@ export class WriteThrough implements Elsewhere {
     }
   }
 
-  /** One operation by itself: as a transaction of one, so that its answer is of the same revision. */
-  async #single(op: Op): Promise<Reader> {
-    const { revision, responses } = await this.#run([], [op], [])
-    return packAnswer((w) => op.pack(w, responses[0] as Json, revision))
+  /** Of a request that becomes one transaction there; of others none. */
+  plan(request: Uint8Array): Plan | undefined {
+    const r = new Reader(request)
+    const kind = r.u32()
+    return kind === kinds.put || kind === kinds.deleteRange || kind === kinds.txn || kind === kinds.commit
+      ? this.#plan(kind, r)
+      : undefined
   }
 
-  async #txn(r: Reader): Promise<Reader> {
+  #plan(kind: number, r: Reader): Plan {
+    switch (kind) {
+      case kinds.put:
+        return single(this.#put(r))
+      case kinds.deleteRange:
+        return single(this.#deleteRange(r))
+      case kinds.txn:
+        return this.#txn(r)
+      default:
+        return this.#commit(r)
+    }
+  }
+
+  #txn(r: Reader): Plan {
     const { compare, success, failure } = this.#readTxn(r)
-    const { revision, succeeded, responses } = await this.#run(compare, success, failure)
-    const ops = succeeded ? success : failure
-    return packAnswer((w) => packTxn(w, revision, succeeded, ops, responses))
+    const answer = ({ revision, succeeded, responses }: Outcome) =>
+      packAnswer((w) => packTxn(w, revision, succeeded, succeeded ? success : failure, responses))
+    return { compare, success, failure, answer }
   }
 
   /** What was read has to be as it was: each key there at its revision, and in each range no other. */
-  async #commit(r: Reader): Promise<Reader> {
+  #commit(r: Reader): Plan {
     const read = r.u64()
     const reads = r.list(() => readRange(r))
     const deletes = r.list(() => this.#deletion(readRange(r), false))
     const puts = r.list(() => this.#put(r))
-    const guards = reads.flatMap((keys) => this.#guards(keys, read))
-    const { revision, succeeded } = await this.#run(guards, [...deletes, ...puts], [])
-    if (!succeeded) throw new RevkvError('CONFLICT', 'What was read has been changed in the cluster.')
-    return packAnswer((w) => w.u64(revision))
+    const compare = reads.flatMap((keys) => this.guards(keys, read))
+    const answer = ({ revision, succeeded }: Outcome) => {
+      if (!succeeded) throw new RevkvError('CONFLICT', 'What was read has been changed in the cluster.')
+      return packAnswer((w) => w.u64(revision))
+    }
+    return { compare, success: [...deletes, ...puts], failure: [], answer }
   }
 
   async #leased(r: Reader): Promise<Reader> {
@@ -105,11 +138,10 @@ export class WriteThrough implements Elsewhere {
         await this.#call('/v3/lease/grant', lease)
         granted.push(lease.ID)
       }
-      const before = this.#host.revision
-      const [put, txn] = [r.u32(), 1]
-      const answer = await (put === 0 ? this.#single(this.#put(r)) : put === txn ? this.#txn(r) : this.#commit(r))
-      if (this.#host.revision === before) await this.#takeBack(granted)
-      return answer
+      const plan = this.#plan([kinds.put, kinds.txn, kinds.commit][r.u32()] as number, r)
+      const outcome = await this.run(plan)
+      if (!outcome.hasWritten) await this.#takeBack(granted)
+      return plan.answer(outcome)
     } catch (e) {
       await this.#takeBack(granted)
       throw e
@@ -145,20 +177,26 @@ export class WriteThrough implements Elsewhere {
     return packAnswer((w) => w.u64(this.#host.revision))
   }
 
-  /** The revision is the store's with the answer: what was changed is there, or what it was decided by. */
-  async #run(compare: Compare[], success: Op[], failure: Op[]) {
-    const body = { compare: requests(compare), success: requests(success), failure: requests(failure) }
-    const answer = await this.#call('/v3/kv/txn', body)
+  /** Resolves when the store has what came of it. `guards`: it is not tried unless these hold, else `CONFLICT`. */
+  async run({ compare, success, failure }: Plan, guards?: Compare[]): Promise<Outcome> {
+    const txn = { compare: requests(compare), success: requests(success), failure: requests(failure) }
+    const guarded = guards && { compare: requests(guards), success: [{ request_txn: txn }] }
+    const answer = await this.#call('/v3/kv/txn', guarded ?? txn)
+    if (guards && answer.succeeded !== true) {
+      await this.#agree(guards.map(({ keys }) => keys))
+      throw new RevkvError('CONFLICT', 'What was there when this was written has been changed in the cluster.')
+    }
     const revision = natural(object(answer.header, 'header').revision, 'revision')
-    const responses = list(answer.responses, 'responses')
-    const succeeded = answer.succeeded === true
+    const inner = guards ? object(list(answer.responses, 'responses')[0]?.response_txn ?? {}, 'response_txn') : answer
+    const responses = list(inner.responses, 'responses')
+    const succeeded = inner.succeeded === true
     const ops = succeeded ? success : failure
     if (ops.some((op, place) => op.hasWritten(responses[place] ?? {}))) {
       await this.#cluster.reached(revision)
-      return { revision, succeeded, responses }
+      return { revision, succeeded, responses, hasWritten: true }
     }
     await this.#agree([...compare.map(({ keys }) => keys), ...ops.flatMap(({ keys }) => keys)])
-    return { revision: this.#host.revision, succeeded, responses }
+    return { revision: this.#host.revision, succeeded, responses, hasWritten: false }
   }
 
   /** Of what lies outside of the mirrored range nothing is here. */
@@ -178,7 +216,8 @@ export class WriteThrough implements Elsewhere {
     return this.#cluster.gateway.call(path, body, this.#cluster.signal)
   }
 
-  #guards(keys: KeyRange, read: number): Compare[] {
+  /** That a range is as it is here at a revision. */
+  guards(keys: KeyRange, read: number): Compare[] {
     const mod = { target: 'MOD' }
     if ('key' in keys) {
       const [kv] = this.#host.keysOf(keys, read)
@@ -196,17 +235,25 @@ export class WriteThrough implements Elsewhere {
   }
 
   #put(r: Reader): Op {
-    const key = r.bytes()
+    const [key, value] = [r.bytes(), r.bytes()]
     this.#check({ key })
     const put = {
       key: toBase64(key),
-      value: toBase64(r.bytes()),
+      value: toBase64(value),
       lease: String(r.i64()),
       prev_kv: r.bool(),
       ignore_value: r.bool(),
       ignore_lease: r.bool(),
     }
-    return { request: { request_put: put }, keys: [{ key }], hasWritten: () => true, pack: packPut }
+    return {
+      request: { request_put: put },
+      keys: [{ key }],
+      writes: [{ key }],
+      put: { key, value: put.ignore_value ? undefined : value },
+      ...(put.prev_kv ? {} : { recall: () => ({}) }),
+      hasWritten: () => true,
+      pack: packPut,
+    }
   }
 
   #deleteRange(r: Reader): Op {
@@ -217,7 +264,9 @@ export class WriteThrough implements Elsewhere {
     this.#check(keys)
     const { key, rangeEnd } = bounds(keys)
     const request = { request_delete_range: { key, range_end: rangeEnd, prev_kv: prevKv } }
-    return { request, keys: [keys], hasWritten: hasDeleted, pack: packDelete }
+    const recall = (count: number) => ({ response_delete_range: count > 0 ? { deleted: String(count) } : {} })
+    const known = prevKv ? {} : { recall }
+    return { request, keys: [keys], writes: [keys], ...known, hasWritten: hasDeleted, pack: packDelete }
   }
 
   #range(r: Reader): Op {
@@ -241,7 +290,7 @@ export class WriteThrough implements Elsewhere {
       min_create_revision: String(minCreate),
       max_create_revision: String(maxCreate),
     }
-    return { request: { request_range: range }, keys: [keys], hasWritten: () => false, pack: packRange }
+    return { request: { request_range: range }, keys: [keys], writes: [], hasWritten: () => false, pack: packRange }
   }
 
   #readTxn(r: Reader): { compare: Compare[]; success: Op[]; failure: Op[] } {
@@ -275,7 +324,8 @@ export class WriteThrough implements Elsewhere {
           return ops.some((op, place) => op.hasWritten(responses[place] ?? {}))
         }
         const keys = [...compare.map(({ keys }) => keys), ...[...success, ...failure].flatMap(({ keys }) => keys)]
-        return { request: { request_txn: nested }, keys, hasWritten, pack }
+        const writes = [...success, ...failure].flatMap(({ writes }) => writes)
+        return { request: { request_txn: nested }, keys, writes, hasWritten, pack }
       }
     }
   }
@@ -293,6 +343,12 @@ const sortNames = {
   value: 'VALUE',
 } as const
 const resultNames = { '=': 'EQUAL', '!=': 'NOT_EQUAL', '>': 'GREATER', '<': 'LESS' } as const
+
+/** One operation by itself: as a transaction of one, so that its answer is of the same revision. */
+function single(op: Op): Plan {
+  const answer = ({ revision, responses }: Outcome) => packAnswer((w) => op.pack(w, responses[0] ?? {}, revision))
+  return { compare: [], success: [op], failure: [], answer }
+}
 
 function requests(parts: readonly { request: object }[]): object[] {
   return parts.map(({ request }) => request)

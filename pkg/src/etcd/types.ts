@@ -20,6 +20,13 @@ export interface MirrorOptions {
   signal?: AbortSignal
   /** Writes of the store go to the cluster. Without it they are refused with `NOT_LEADER`. */
   write?: boolean
+  /**
+   * What becomes of `put`, `delete`, `txn` and `transact` while no member answers. `refuse` (default): they reject with
+   * `STORAGE_LOST`. `queue`: they wait in memory, 1,000 and 8 MiB at most (`QUOTA_EXCEEDED`), and go to the cluster in their order
+   * when it is there again. Each is applied at most once, and only if nobody else has changed its keys since; else it rejects with
+   * `CONFLICT`, and the others go on. Closing the mirror rejects those that wait with `CLOSED`.
+   */
+  offline?: 'refuse' | 'queue'
 }
 
 /** The events of a mirror, by name. */
@@ -37,6 +44,8 @@ export interface Mirror extends EventTarget, AsyncDisposable {
   readonly revision: number
   /** Milliseconds since the cluster was last heard of; undefined where it was not, since this mirror began. */
   readonly ageMs: number | undefined
+  /** How many writes wait for the cluster. */
+  readonly queued: number
   /** Resolves when it is in sync, or the next time it is. Rejects when it is closed before. */
   inSync(): Promise<void>
   /**

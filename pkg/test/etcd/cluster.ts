@@ -19,15 +19,20 @@ export function hasEtcd(): boolean {
   }
 }
 
+/** Starts a member of the nth cluster at these addresses. */
+type Start = (life: number) => ChildProcess
+
 export class Cluster {
   readonly endpoints: string[]
-  readonly #members: { start: () => ChildProcess; process: ChildProcess | undefined }[]
+  readonly #members: { start: Start; process: ChildProcess | undefined }[]
   readonly #folder: string
+  /** How many clusters have been here before. */
+  #life = 0
 
-  private constructor(folder: string, endpoints: string[], members: (() => ChildProcess)[]) {
+  private constructor(folder: string, endpoints: string[], members: Start[]) {
     this.#folder = folder
     this.endpoints = endpoints
-    this.#members = members.map((start) => ({ start, process: start() }))
+    this.#members = members.map((start) => ({ start, process: start(this.#life) }))
   }
 
   static async start(size = 1): Promise<Cluster> {
@@ -36,16 +41,16 @@ export class Cluster {
     const names = Array.from({ length: size }, (_, i) => `m${i}`)
     const url = (place: number) => `http://127.0.0.1:${ports[place]}`
     const peers = names.map((name, i) => `${name}=${url(size + i)}`).join()
-    const members = names.map((name, i) => () => {
+    const members = names.map((name, i) => (life: number) => {
       const given = {
         name,
-        'data-dir': join(folder, name),
+        'data-dir': join(folder, String(life), name),
         'listen-client-urls': url(i),
         'advertise-client-urls': url(i),
         'listen-peer-urls': url(size + i),
         'initial-advertise-peer-urls': url(size + i),
         'initial-cluster': peers,
-        'initial-cluster-token': folder,
+        'initial-cluster-token': `${folder} ${life}`,
         'heartbeat-interval': '100',
         'election-timeout': '1000',
         cors: '*',
@@ -110,7 +115,30 @@ export class Cluster {
 
   restart(member: number): void {
     const there = this.#members[member]
-    if (there) there.process = there.start()
+    if (there) there.process = there.start(this.#life)
+  }
+
+  /** The member that leads, as the others say. */
+  async leader(): Promise<number> {
+    const ids = new Map<string, number>()
+    let leader = ''
+    for (const [i, endpoint] of this.endpoints.entries()) {
+      const response = await fetch(`${endpoint}/v3/maintenance/status`, { method: 'POST', body: '{}' })
+      const status = (await response.json()) as { header: { member_id: string }; leader: string }
+      ids.set(status.header.member_id, i)
+      leader = status.leader
+    }
+    const found = ids.get(leader)
+    if (found === undefined) throw new Error(`no member leads: ${leader}`)
+    return found
+  }
+
+  /** All members are killed, and others, with nothing, take their addresses. */
+  async replace(): Promise<void> {
+    for (const i of this.#members.keys()) this.kill(i)
+    this.#life++
+    for (const i of this.#members.keys()) this.restart(i)
+    await this.ready()
   }
 
   stop(): void {

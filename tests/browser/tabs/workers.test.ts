@@ -26,6 +26,28 @@ test.for<Home>(['worker', 'shared'])('a page and a %s worker have one store', as
   await page.ask('put')
 })
 
+test('a worker whose page is put aside lets go of its files, and comes back as a follower', async ({
+  open,
+  server,
+}) => {
+  const acknowledged: Acknowledged = new Map()
+  const enter = async (name: string) => {
+    const tab = await Tab.at(`${server.url}pages/tab.html`, await open(), name, 'worker', acknowledged)
+    await tab.open('aside', 'opfs')
+    return tab
+  }
+  const [leader, other] = [await enter('a'), await enter('b')]
+  await leader.ask('put')
+  // What the page says by `tellPageLife`; the browser itself stops the worker too, and it is to be seen that it need not.
+  await leader.evaluate(`void dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))`)
+  await expect.poll(() => other.ask('role'), { timeout: 2000 }).toBe('leader')
+  await other.ask('put')
+  await leader.evaluate(`void dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))`)
+  await leader.ask('put')
+  const stories = await checkStories([leader, other], acknowledged)
+  expect(stories.map(({ roles }) => roles)).toEqual([['follower'], ['leader']])
+})
+
 test('broadcast channels of two pages pass the suite of transports', async ({ open }) => {
   const [page, other] = [await open(), await open()]
   // The other end is in another page, and does there what it is told.
