@@ -22,6 +22,17 @@ pub const NEEDS_AND_BROWSER: &[&Piece] =
 pub const NEEDS_AND_ETCD: &[&Piece] =
     &[&etcd::ETCD, &browser::CHROMIUM, &rust::WASM_TARGET, &rust::WASM_BINDGEN, &node::NODE, &node::NPM_PACKAGES];
 
+/// The same, and one whose gateway lends its hash.
+pub const NEEDS_AND_ETCDS: &[&Piece] = &[
+    &etcd::ETCD,
+    &etcd::ETCD_WITH_HASH,
+    &browser::CHROMIUM,
+    &rust::WASM_TARGET,
+    &rust::WASM_BINDGEN,
+    &node::NODE,
+    &node::NPM_PACKAGES,
+];
+
 /// What the chain needs, and every browser that what it built is tried in.
 pub const NEEDS_AND_BROWSERS: &[&Piece] =
     &[&browser::CHROMIUM, &browser::FIREFOX, &rust::WASM_TARGET, &rust::WASM_BINDGEN, &node::NODE, &node::NPM_PACKAGES];

@@ -123,8 +123,8 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "etcd",
-        about: "the same, with more keys and for longer",
-        needs: build::NEEDS_AND_ETCD,
+        about: "the same, with more keys and for longer, and compared by the hash of a newer etcd",
+        needs: build::NEEDS_AND_ETCDS,
         needs_build: true,
         when_asked: true,
         run: |project| mirror(project, 60, 10_000),

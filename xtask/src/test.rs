@@ -19,6 +19,7 @@ Environment:
   CHROMEDRIVER       its driver, likewise
   FIREFOX            the Firefox of the matrix, likewise
   ETCD               the etcd that mirrors are tried on, likewise
+  ETCD_WITH_HASH     an etcd 3.5.30, whose gateway lends its hash, likewise
   REVKV_ADVISORY_DB  a folder or a .tar.gz with the RustSec advisory database, for machines that cannot fetch it;
                      it is unpacked to where cargo-deny keeps its own";
 

@@ -7,11 +7,10 @@ import { type Elsewhere, type Host, hostOf } from '../host.js'
 import { Keyspace } from '../keyspace.js'
 import type { Store } from '../types.js'
 import type { KeyRange } from '../wire.js'
-import { keyValue } from './forms.js'
-import { type Json, list, natural } from './gateway.js'
+import { type Json, natural } from './gateway.js'
 import { ClusterFollower } from './mirror.js'
 import { checkOffline, OfflineQueue } from './queue.js'
-import { bounds } from './range.js'
+import { pages } from './range.js'
 import { WriteThrough } from './through.js'
 import type { Mirror, MirrorOptions, MirrorStatus } from './types.js'
 
@@ -142,15 +141,12 @@ class ClusterMirror extends EventTarget implements Mirror {
   }
 
   async #compare(revision: number): Promise<boolean> {
-    const { key, rangeEnd } = bounds(this.#keys)
-    const answer = await this.#call('/v3/kv/range', { key, range_end: rangeEnd, revision: String(revision) })
-    const theirs = list(answer.kvs, 'kvs').map(keyValue)
     const ours = this.#host.keysOf(this.#keys, revision)
-    const shown = (kv: object) =>
-      JSON.stringify(
-        Object.values(kv).map((part) => (ArrayBuffer.isView(part) ? [...(part as Uint8Array)] : String(part))),
-      )
-    return ours.length === theirs.length && theirs.every((kv, i) => shown(kv) === shown(ours[i] as object))
+    let compared = 0
+    for await (const { kvs } of pages((body) => this.#call('/v3/kv/range', body), this.#keys, revision)) {
+      for (const kv of kvs) if (shown(kv) !== shown(ours[compared++] ?? {})) return false
+    }
+    return compared === ours.length
   }
 
   #call(path: string, body: object) {
@@ -160,6 +156,12 @@ class ClusterMirror extends EventTarget implements Mirror {
   #emit(type: string, detail: object): void {
     this.dispatchEvent(new CustomEvent(type, { detail }))
   }
+}
+
+/** Two of these are the same where their keys, values and numbers are. */
+function shown(kv: object): string {
+  const parts = Object.values(kv).map((part) => (ArrayBuffer.isView(part) ? [...(part as Uint8Array)] : String(part)))
+  return JSON.stringify(parts)
 }
 
 /** A cluster that was never compacted says -1. */

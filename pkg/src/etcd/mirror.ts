@@ -14,10 +14,9 @@ import { RevkvError, storageError } from '../errors.js'
 import type { Host } from '../host.js'
 import { incarnationOf } from '../mirrored.js'
 import type { KeyRange } from '../wire.js'
-import { toBase64 } from './base64.js'
-import { changed, keyValue } from './forms.js'
+import { changed } from './forms.js'
 import { Gateway, type GatewayOptions, int64, type Json, list, malformed, natural, object } from './gateway.js'
-import { bounds } from './range.js'
+import { bounds, pages } from './range.js'
 import type { MirrorStatus } from './types.js'
 
 export interface FollowerEvents {
@@ -26,8 +25,6 @@ export interface FollowerEvents {
   failed(error: RevkvError): void
 }
 
-/** Keys of a page of a snapshot: an answer of some MiB at most, of usual values. */
-const pageKeys = 5000
 /** A wait between two tries doubles from the first to the last. */
 const [waitMsMin, waitMsMax] = [100, 10_000]
 /** A member is asked this often whether it is there: a connection that is dead says nothing. */
@@ -141,19 +138,12 @@ export class ClusterFollower {
   async #snapshot(cluster: bigint): Promise<void> {
     this.#setStatus('resyncing')
     const records = []
-    const { key, rangeEnd } = bounds(this.#keys)
-    let [from, at] = [key, 0]
-    for (;;) {
-      const request = { key: from, range_end: rangeEnd, limit: String(pageKeys), revision: String(at) }
-      const page = await this.#call('/v3/kv/range', request)
-      const header = this.#heard(page)
+    let at = 0
+    for await (const { answer, kvs } of pages((body) => this.#call('/v3/kv/range', body), this.#keys)) {
+      const header = this.#heard(answer)
       if (header.cluster !== cluster) throw malformed('another cluster in the middle of a snapshot')
       at ||= header.revision
-      const kvs = list(page.kvs, 'kvs').map(keyValue)
       records.push(...kvs)
-      const last = kvs.at(-1)
-      if (page.more !== true || !last) break
-      from = toBase64(Uint8Array.of(...last.key, 0))
     }
     await this.#host.mirror(incarnationOf(cluster, this.#keys), at, records)
   }

@@ -1,8 +1,10 @@
 // Ranges as etcd says them.
 
 import { compareBytes } from '../keyspace.js'
-import type { KeyRange } from '../wire.js'
+import type { KeyRange, KeyValue } from '../wire.js'
 import { toBase64 } from './base64.js'
+import { keyValue } from './forms.js'
+import { type Json, list, natural, object } from './gateway.js'
 
 const zero = toBase64(Uint8Array.of(0))
 
@@ -22,4 +24,25 @@ export function within(keys: KeyRange, all: KeyRange): boolean {
 
 function spanOf(keys: KeyRange): [Uint8Array, Uint8Array | undefined] {
   return 'key' in keys ? [keys.key, Uint8Array.of(...keys.key, 0)] : [keys.start, keys.end]
+}
+
+/** Keys of a page: an answer of some MiB at most, of usual values. */
+const pageKeys = 5000
+
+/** A range at one revision, in pages; without one, at that of the first page. */
+export async function* pages(
+  call: (body: object) => Promise<Json>,
+  keys: KeyRange,
+  revision = 0,
+): AsyncGenerator<{ answer: Json; kvs: KeyValue[] }> {
+  const { key, rangeEnd } = bounds(keys)
+  for (let [from, at] = [key, revision]; ; ) {
+    const answer = await call({ key: from, range_end: rangeEnd, limit: String(pageKeys), revision: String(at) })
+    at ||= natural(object(answer.header, 'header').revision, 'revision')
+    const kvs = list(answer.kvs, 'kvs').map(keyValue)
+    yield { answer, kvs }
+    const last = kvs.at(-1)
+    if (answer.more !== true || !last) return
+    from = toBase64(Uint8Array.of(...last.key, 0))
+  }
 }

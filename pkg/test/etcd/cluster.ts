@@ -35,7 +35,7 @@ export class Cluster {
     this.#members = members.map((start) => ({ start, process: start(this.#life) }))
   }
 
-  static async start(size = 1): Promise<Cluster> {
+  static async start(size = 1, server = program): Promise<Cluster> {
     const folder = mkdtempSync(join(tmpdir(), 'revkv-etcd-'))
     const ports = await freePorts(2 * size)
     const names = Array.from({ length: size }, (_, i) => `m${i}`)
@@ -57,7 +57,7 @@ export class Cluster {
         'log-level': 'error',
       }
       const flags = Object.entries(given).flatMap(([flag, value]) => [`--${flag}`, value])
-      return spawn(program, flags, { stdio: 'ignore' })
+      return spawn(server, flags, { stdio: 'ignore' })
     })
     const endpoints = names.map((_, i) => url(i))
     const cluster = new Cluster(folder, endpoints, members)

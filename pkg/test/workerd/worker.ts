@@ -39,12 +39,13 @@ const acts: Record<string, Act> = {
     return check(await storyOf(storage))
   },
 
-  /** A stand-in for etcd, and a mirror of it in the storage; opened twice. */
-  async mirror(storage) {
-    const etcd = await createEtcd()
+  /** A real etcd at an address, or without one a stand-in, and a mirror of it in the storage; opened twice. */
+  async mirror(storage, address) {
+    const etcd = address ? undefined : await createEtcd()
+    const cluster = etcd ? { endpoints: ['http://etcd'], fetch: etcd.fetch } : { endpoints: [address] }
     const opened = async (write: (store: Store<string>) => Promise<unknown>) => {
       const store = await open<string>({ name: 'mirror', storage: durableObject(storage), values: utf8 })
-      const kept = mirror(store, { endpoints: ['http://etcd'], range: {}, fetch: etcd.fetch, write: true })
+      const kept = mirror(store, { ...cluster, range: {}, write: true })
       const statuses: string[] = []
       kept.addEventListener('status', ({ detail }) => statuses.push(detail.status))
       await kept.inSync()
@@ -55,7 +56,7 @@ const acts: Record<string, Act> = {
       return seen
     }
     const seen = [await opened((store) => store.put('a', '1')), await opened((store) => store.put('a', '2'))]
-    await etcd.close()
+    await etcd?.close()
     return seen
   },
 
