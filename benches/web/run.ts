@@ -51,8 +51,6 @@ export class Run {
 
   /** Answers that were wrong, and everything else that is no slowness. */
   readonly errors: string[] = []
-  /** Whether the stage "run" has left a filled database behind, for "open". */
-  #filled = false
 
   constructor(hosts: readonly Host[], options: RunOptions) {
     this.#hosts = hosts
@@ -118,7 +116,6 @@ export class Run {
 
   async #takeSeat(seat: Seat, round: number): Promise<void> {
     const times: string[] = []
-    this.#filled = false
     for (const stage of ['run', 'open', 'memory', 'stored', 'written'] as const) {
       if (round > 0 && countedStages.includes(stage)) continue
       const names = this.#worksOf(seat, stage)
@@ -178,7 +175,6 @@ export class Run {
   async #run(seat: Seat, turn: Turn, round: number): Promise<void> {
     let left: readonly string[] = turn.works
     while (left.length > 0) {
-      this.#filled = left.includes('load')
       await seat.host.clear()
       await this.#with(seat, async (guest) => {
         const outcome = await guest.takeTurn({ ...turn, works: left })
@@ -191,13 +187,12 @@ export class Run {
     }
   }
 
-  /** Each opening has a page of its own, and finds what the stage before has left. */
+  /** Each opening has a page of its own, and finds what was loaded: not the history of what the stage before has put. */
   async #open(seat: Seat, turn: Turn, round: number): Promise<void> {
-    if (!this.#filled) {
-      await this.#with(seat, async (guest) => {
-        await guest.takeTurn({ ...turn, works: ['load'] })
-      })
-    }
+    await seat.host.clear()
+    await this.#with(seat, async (guest) => {
+      await guest.takeTurn({ ...turn, works: ['load'] })
+    })
     for (const work of turn.works) {
       await this.#with(seat, async (guest) => {
         this.#take(seat, await guest.takeTurn({ ...turn, works: [work] }), round)

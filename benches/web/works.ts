@@ -4,7 +4,7 @@ import { keyOf, prefixOf } from './data.js'
 import { median, once, perCall, use } from './measure.js'
 import type { Database, Durability, Entry, Environment, Form, Peer, Plain, Value } from './peer.js'
 
-/** Each stage has a page, worker or process of its own. "open" finds what "run" has left. */
+/** Each stage has a page, worker or process of its own, and begins with nothing kept. */
 export type Stage = 'run' | 'open' | 'memory' | 'stored' | 'written'
 /** Nanoseconds, bytes, or bytes per byte. Less is better everywhere. */
 export type Unit = 'ns' | 'bytes' | 'ratio'
@@ -355,7 +355,6 @@ async function open(bench: Bench): Promise<number> {
     const database = await bench.open('plain', 'plain')
     found = await database.get(keyOf(bench.entries - 1))
   })
-  // Whatever has been put since is of 100 bytes as well.
   if ((found as Plain | undefined)?.length !== 100) throw new Error(`${bench.peer.name} has lost its last entry`)
   await bench.closeAll()
   return ns

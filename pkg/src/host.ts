@@ -208,13 +208,13 @@ export class Host {
     this.#sentinel?.note(this.core, true)
   }
 
-  /** Takes over what happened in the other store, up to a revision. */
-  async mirrorChanges(to: number, kvs: readonly wire.KeyValue[]): Promise<void> {
+  /** Takes over what happened in the other store, up to a revision. Throws what cannot be, and resolves when it is stored. */
+  mirrorChanges(to: number, kvs: readonly wire.KeyValue[]): Promise<void> {
     this.#checkKept()
     this.core.call((engine) => engine.mirrorChanges(to, packRecords(kvs)))
     this.#changed()
     // What a crash of the machine takes back, the other store has still.
-    await this.written(this.durability === 'strict' ? 'relaxed' : this.durability, undefined)
+    return this.written(this.durability === 'strict' ? 'relaxed' : this.durability, undefined)
   }
 
   /** One request to the engine. The reader stands behind the answer's kind, which is that of the request. */

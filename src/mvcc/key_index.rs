@@ -95,8 +95,8 @@ impl KeyIndex {
 
     /// The changes with a main in `from..=to` that a compaction at `compacted` keeps, whether or not it has been here.
     pub fn kept_within(&self, compacted: u64, from: u64, to: u64) -> impl Iterator<Item = Change> {
-        let kept = self.first_kept(compacted)..self.upto(to);
-        kept.filter_map(|place| self.at(place)).filter(move |change| change.main() >= from)
+        let asked = from.checked_sub(1).map_or(0, |below| self.upto(below));
+        (self.first_kept(compacted).max(asked)..self.upto(to)).filter_map(|place| self.at(place))
     }
 
     /// Whether a compaction at `main` may take something away.
@@ -276,6 +276,11 @@ mod tests {
             }
             let kept: Vec<_> = whole.kept_within(at, 0, u64::MAX).map(Change::main).collect();
             assert_eq!(kept, expected.iter().map(|(main, _)| *main).collect::<Vec<_>>(), "kept_within({at})");
+            for (from, to) in (0..18).flat_map(|from| (0..18).map(move |to| (from, to))) {
+                let within: Vec<_> = whole.kept_within(at, from, to).map(Change::main).collect();
+                let asked: Vec<_> = kept.iter().copied().filter(|main| (from..=to).contains(main)).collect();
+                assert_eq!(within, asked, "kept_within({at}, {from}, {to})");
+            }
         }
     }
 

@@ -25,6 +25,8 @@ export interface FollowerEvents {
   failed(error: RevkvError): void
 }
 
+/** What the cluster tells is taken over while so many responses before it are on their way to the storage. */
+const storingMax = 64
 /** A wait between two tries doubles from the first to the last. */
 const [waitMsMin, waitMsMax] = [100, 10_000]
 /** A member is asked this often whether it is there: a connection that is dead says nothing. */
@@ -155,6 +157,7 @@ export class ClusterFollower {
     /** All up to here was told by this watch; what comes of before it would have been overtaken. */
     let told = start - 1
     let held: Json[] = []
+    const storing: Promise<void>[] = []
     const quiet = new Quiet(() => this.#setStatus('in-sync'))
     try {
       for await (const result of this.#gateway.stream('/v3/watch', { create_request: create }, signal)) {
@@ -172,7 +175,11 @@ export class ClusterFollower {
         if (changes.some(({ modRevision }) => modRevision <= told)) throw malformed('an event that comes too late')
         const newest = changes.at(-1)?.modRevision
         told = Math.max(told, newest ?? header.revision)
-        await this.#host.mirrorChanges(told, changes)
+        const stored = this.#host.mirrorChanges(told, changes)
+        // Told when it is waited for.
+        stored.catch(() => {})
+        storing.push(stored)
+        if (storing.length > storingMax) await storing.shift()
         quiet.heard()
       }
     } finally {

@@ -92,6 +92,7 @@ fn download_newer(project: &Project) -> Result<()> {
     ]
     .concat();
     let _inside = shell.push_dir(&folder);
+    let options = &options;
     cmd!(shell, "apt-get {options...} --quiet update").run()?;
     cmd!(shell, "apt-get {options...} --quiet download {package}").run()?;
     let files = shell.read_dir(".")?;
