@@ -11,6 +11,10 @@ use crate::machine::{Machine, Program, decoded, encoded};
 const KEYS: usize = 10_000;
 const VALUE_BYTES: usize = 100;
 const WATCHERS: usize = 1_000;
+/// Of one key.
+const VERSIONS: usize = 10_000;
+/// Events that are taken at once.
+const TAKEN_MAX: i32 = 20_000;
 /// What IndexedDB takes at once.
 const BLOB_BYTES_MAX: i32 = 48 << 10;
 /// A work is done so often; the mean counts.
@@ -90,17 +94,30 @@ fn watches(program: &Program) -> Result<Vec<Count>> {
         let key = key(n);
         given(machine.ask("watch", &encoded(Watch { keys: KeyRange::Key(&key), ..Watch::default() })?, &[]))?;
     }
-    Ok(vec![each("put and delivery, 1,000 watchers, one match", machine, |machine, n| {
+    let one_of_many = each("put and delivery, 1,000 watchers, one match", machine, |machine, n| {
         put(machine, &key(n % WATCHERS))?;
-        let pending = machine.ask_numbers("pendingWatches", &[])?.context("a list is given")?;
-        let pending: Vec<u32> = decoded(&pending)?;
-        ensure!(pending.len() == 1, "{} watchers have something to take", pending.len());
-        let now = machine.revision()?;
-        let wanted: Vec<(u32, u64)> = pending.into_iter().map(|id| (id, now)).collect();
-        machine.write(&encoded(&wanted)?)?;
-        let taken = machine.call("takeMany", &[Val::I32(i32::try_from(encoded(&wanted)?.len())?), Val::I32(1_000)])?;
-        given(machine.answer(taken))
-    })?])
+        deliver(machine)
+    })?;
+    // A key's versions are no reason to take longer.
+    (0..VERSIONS).try_for_each(|_| put(machine, &key(0)))?;
+    deliver(machine)?;
+    let of_many_versions = each("put and delivery, a key of 10,000 versions", machine, |machine, _| {
+        put(machine, &key(0))?;
+        deliver(machine)
+    })?;
+    Ok(vec![one_of_many, of_many_versions])
+}
+
+/// To the one watcher that has something to take.
+fn deliver(machine: &mut Machine) -> Result<()> {
+    let pending = machine.ask_numbers("pendingWatches", &[])?.context("a list is given")?;
+    let pending: Vec<u32> = decoded(&pending)?;
+    ensure!(pending.len() == 1, "{} watchers have something to take", pending.len());
+    let now = machine.revision()?;
+    let wanted: Vec<(u32, u64)> = pending.into_iter().map(|id| (id, now)).collect();
+    machine.write(&encoded(&wanted)?)?;
+    let taken = machine.call("takeMany", &[Val::I32(i32::try_from(encoded(&wanted)?.len())?), Val::I32(TAKEN_MAX)])?;
+    given(machine.answer(taken))
 }
 
 fn compaction(program: &Program) -> Result<Vec<Count>> {
