@@ -29,7 +29,8 @@ export class GrowthCharts {
   constructor() {
     const { date, rounds, seed, versions } = growth
     const where = `Chromium ${versions.Chromium}, Node ${versions.Node}; revkv ${versions.revkv}`
-    find('#growth-conditions', HTMLElement).textContent = `${date}; ${where}; ${rounds} rounds, seed ${seed}.`
+    find('#growth-conditions', HTMLElement).textContent =
+      `${date}; ${where}; ${rounds} ${rounds === 1 ? 'round' : 'rounds'}, seed ${seed}.`
   }
 
   draw(environment: Environment): void {

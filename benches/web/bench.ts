@@ -25,6 +25,9 @@ interface Past {
   readonly version: number
 }
 
+/** That are asked for in turn. */
+const keysMax = 1 << 18
+
 /** Updates that are made at once where there are many versions, so that not all of them are in memory. */
 const updatesMax = 10_000
 
@@ -154,7 +157,8 @@ export class Bench {
     return Array.from({ length: count }, () => this.random.below(bound))
   }
 
-  keys(count = 4096, bound = this.entries): string[] {
+  /** As many as there are, so that no cache has all of them because they were asked for before. */
+  keys(count = Math.min(Math.max(4096, this.entries), keysMax), bound = this.entries): string[] {
     return this.numbers(count, bound).map(keyOf)
   }
 

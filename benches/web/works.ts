@@ -28,6 +28,8 @@ const watchersMax = 1000
 /** So many entries there are where somebody watches. */
 const watchedEntriesMax = 10_000
 const burst = 100
+/** Keys that are put in turn. */
+const updatesMax = 1 << 15
 
 export const works: readonly Work[] = [
   { name: 'load', title: 'bulk load, an entry', unit: 'ns', stage: 'run', of: 'all', measure: load },
@@ -243,7 +245,7 @@ async function putAwaited(bench: Bench, durability: Durability): Promise<number>
 async function get(bench: Bench): Promise<number> {
   const database = await bench.filled('plain')
   const keys = bench.keys()
-  return perCall((i) => look(database.get(keys[i % 4096] as string)))
+  return perCall((i) => look(database.get(keys[i % keys.length] as string)))
 }
 
 /** 16 keys, so that it is a lookup and not a variable. */
@@ -255,11 +257,11 @@ async function getHot(bench: Bench): Promise<number> {
 
 async function getMany(bench: Bench): Promise<number> {
   const database = await bench.filled('plain')
-  const hundreds = Array.from({ length: 64 }, () => bench.keys(100))
+  const hundreds = Array.from({ length: 512 }, () => bench.keys(100))
   const see = (values: readonly (Value | undefined)[]) => {
     for (const value of values) look(value)
   }
-  return perCall((i) => then(database.getMany(hundreds[i % 64] as string[]), see))
+  return perCall((i) => then(database.getMany(hundreds[i % 512] as string[]), see))
 }
 
 async function range100(bench: Bench): Promise<number> {
@@ -330,7 +332,7 @@ async function getOld(bench: Bench): Promise<number> {
   const { database, revision, version } = await bench.past('plain')
   const keys = bench.keys()
   bench.expect(await database.getAt?.(keyOf(7), revision), 'plain', 7, version)
-  return perCall((i) => look(database.getAt?.(keys[i % 4096] as string, revision)))
+  return perCall((i) => look(database.getAt?.(keys[i % keys.length] as string, revision)))
 }
 
 async function rangeOld(bench: Bench): Promise<number> {
@@ -374,7 +376,7 @@ async function openAll(bench: Bench): Promise<number> {
 /** A filled database and what to put, all of keys that are there already. */
 async function forUpdates(bench: Bench, form: Form = 'plain'): Promise<{ database: Database; updates: Entry[] }> {
   const database = await bench.filled(form)
-  return { database, updates: bench.updatesOf(bench.keys(), form) }
+  return { database, updates: bench.updatesOf(bench.keys(Math.min(Math.max(4096, bench.entries), updatesMax)), form) }
 }
 
 /** Counts what is delivered, and tells when it is as much as was waited for. */

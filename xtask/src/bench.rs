@@ -53,6 +53,8 @@ enum Place {
     Node,
     /// The package with ever more entries, and versions of each, in a headless Chromium and in Node
     Growth,
+    /// What a headless Chromium itself takes for the parts that no store can leave out
+    Floors,
     /// The package in several tabs of a headless Chromium
     Tabs,
     /// A mirror beside the gateway of a real etcd, in Node
@@ -71,7 +73,8 @@ pub fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     match args.place {
         Some(Place::Native) => native(project, &args.only),
         Some(Place::Growth) => with_growth(project, args),
-        Some(Place::Tabs) => in_tabs(project),
+        Some(Place::Floors) => in_page(project, "benches/web/floors/main.ts"),
+        Some(Place::Tabs) => in_page(project, "benches/web/tabs/main.ts"),
         Some(Place::Etcd) => beside_etcd(project),
         Some(Place::Counts) => instructions(project, args.write_baseline),
         place => beside_peers(project, args, place),
@@ -99,10 +102,10 @@ fn with_growth(project: &Project, args: &Args) -> Result<ExitCode> {
     project.become_script("benches/web/growth/main.ts", arguments)
 }
 
-fn in_tabs(project: &Project) -> Result<ExitCode> {
+fn in_page(project: &Project, script: &str) -> Result<ExitCode> {
     ensure_all(project, build::NEEDS_OF_BENCH)?;
     build::build(project)?;
-    project.become_script("benches/web/tabs/main.ts", Vec::new())
+    project.become_script(script, Vec::new())
 }
 
 fn beside_etcd(project: &Project) -> Result<ExitCode> {

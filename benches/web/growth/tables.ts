@@ -12,7 +12,7 @@ const environments: readonly (readonly [Environment, string])[] = [
 export function growthTables(growth: Growth): string {
   const { date, machine, versions, seed, rounds } = growth
   const where = `${date}, ${machine.cpu} (${machine.cores} cores), ${machine.system}`
-  const what = `Chromium ${versions.Chromium}, Node ${versions.Node}, revkv ${versions.revkv}; in memory, ${rounds} rounds, seed ${seed}.`
+  const what = `Chromium ${versions.Chromium}, Node ${versions.Node}, revkv ${versions.revkv}; in memory, ${rounds} ${rounds === 1 ? 'round' : 'rounds'}, seed ${seed}.`
   return [`${where}, ${what}`, ...environments.map(([name, title]) => table(growth, name, title))].join('\n\n')
 }
 

@@ -13,9 +13,9 @@ const both: readonly Environment[] = ['web', 'node']
 
 export const peers: readonly Listed[] = [
   { name: 'revkv memory', environments: both, load: async () => (await import('./revkv.js')).revkvMemory },
-  { name: 'revkv IndexedDB', environments: web, load: async () => (await import('./revkv.js')).revkvIndexedDb },
-  { name: 'revkv OPFS', environments: web, load: async () => (await import('./revkv.js')).revkvOpfs },
-  { name: 'revkv file', environments: node, load: async () => (await import('./revkv.js')).revkvFile },
+  { name: 'revkv IndexedDB', environments: web, load: async () => (await import('./revkv.js')).revkvIndexedDb() },
+  { name: 'revkv OPFS', environments: web, load: async () => (await import('./revkv.js')).revkvOpfs() },
+  { name: 'revkv file', environments: node, load: async () => (await import('./revkv.js')).revkvFile() },
   { name: 'JS Map', environments: both, load: async () => (await import('./map.js')).plainMap },
   { name: 'tinybase', environments: both, load: async () => (await import('./tinybase.js')).tinybase },
   { name: 'rxdb', environments: both, load: async () => (await import('./rxdb.js')).rxdb },

@@ -7,28 +7,26 @@ import type { Database, Durability, Entry, Form, Medium, Peer, Place, Value, Vis
 /** What is loaded comes in portions, as it does where it is read from somewhere: each is a revision. */
 const batchMax = 1000
 
-export const revkvMemory = revkv('memory', ['page', 'node'], async () => undefined)
+export const revkvMemory = revkv('memory', ['page', 'node'])
 
-export const revkvIndexedDb = revkv('IndexedDB', ['page'], async () => {
+// Who uses a storage imports it where it imports the store, and does not wait for it when it opens one.
+
+export async function revkvIndexedDb(): Promise<Peer> {
   const { indexedDb } = await import('revkv/storage/indexeddb')
-  return indexedDb()
-})
+  return revkv('IndexedDB', ['page'], () => indexedDb())
+}
 
-export const revkvOpfs = revkv('OPFS', ['worker'], async () => {
+export async function revkvOpfs(): Promise<Peer> {
   const { opfs } = await import('revkv/storage/opfs')
-  return opfs()
-})
+  return revkv('OPFS', ['worker'], () => opfs())
+}
 
-export const revkvFile = revkv('file', ['node'], async (folder) => {
+export async function revkvFile(): Promise<Peer> {
   const { file } = await import('revkv/storage/file')
-  return file({ folder })
-})
+  return revkv('file', ['node'], (folder) => file({ folder }))
+}
 
-function revkv(
-  medium: Medium,
-  places: readonly Place[],
-  storageOf: (folder: string) => Promise<StorageAdapter | undefined>,
-): Peer {
+function revkv(medium: Medium, places: readonly Place[], storageOf?: (folder: string) => StorageAdapter): Peer {
   return {
     name: `revkv ${medium}`,
     packages: ['revkv'],
@@ -38,7 +36,7 @@ function revkv(
     strict: true,
     historic: true,
     async open(name, form, folder) {
-      const storage = await storageOf(folder)
+      const storage = storageOf?.(folder)
       const values = (form === 'plain' ? bytes : json) as typeof json
       const options = { name, values, durability: 'relaxed' as const }
       return new RevkvDatabase((await open(storage ? { ...options, storage } : options)) as Store<Value>, form)

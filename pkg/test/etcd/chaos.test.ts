@@ -13,6 +13,9 @@ const seconds = Number(process.env.ETCD_SECONDS ?? 6)
 const keys = Number(process.env.ETCD_KEYS ?? 500)
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000)
 
+/** 200 writes a second, where the machine takes them. */
+const [writers, everyMs] = [8, 40]
+
 /** One change, as text: what it was, at which revision. */
 type Told = { revision: number; changes: string[] }
 
@@ -30,7 +33,9 @@ test(`everything is told once, in order, whatever is cut (seed ${seed})`, {
   let visit = await enter(cluster, storage, trouble, seen, resyncs)
 
   let writing = true
-  const writers = Promise.all(Array.from({ length: 4 }, (_, i) => write(cluster, new Random(seed + i), () => writing)))
+  const written = Promise.all(
+    Array.from({ length: writers }, (_, i) => write(cluster, new Random(seed + i), () => writing)),
+  )
   const end = Date.now() + seconds * 1000
   let [compactions, visits] = [0, 1]
   while (Date.now() < end) {
@@ -58,7 +63,7 @@ test(`everything is told once, in order, whatever is cut (seed ${seed})`, {
     }
   }
   writing = false
-  await writers
+  const writes = (await written).reduce((sum, count) => sum + count, 0)
   trouble.isOver = true
   trouble.cut()
   const last = await cluster.revision()
@@ -67,8 +72,13 @@ test(`everything is told once, in order, whatever is cut (seed ${seed})`, {
   expect(await visit.kept.verify(), 'broke Same').toBe(true)
   await truth.reaches(last)
   check(seen, truth.told, resyncs)
+  // What a mirror takes is what it holds, whatever it went through.
+  const { bytes, wasmBytes, revisions } = visit.store.stats()
+  expect(bytes, 'broke Memory').toBeLessThan(400 * (revisions + 1))
+  expect(wasmBytes, 'broke Memory').toBeLessThan(2 * bytes + (8 << 20))
+  console.log(`${revisions} changes in ${bytes} bytes, of ${wasmBytes} of the engine's memory`)
   console.log(
-    `${last} revisions, ${compactions} compactions, ${visits} visits, ${trouble.cuts} cuts, ${resyncs.size} read anew`,
+    `${last} revisions, ${Math.round(writes / seconds)} writes a second, ${compactions} compactions, ${visits} visits, ${trouble.cuts} cuts, ${resyncs.size} read anew`,
   )
   await visit.leave()
   truth.end()
@@ -157,8 +167,11 @@ function follow(cluster: Cluster) {
   }
 }
 
-async function write(cluster: Cluster, random: Random, goesOn: () => boolean): Promise<void> {
-  for (let i = 0; goesOn(); i++) {
+/** Gives how many writes there were. */
+async function write(cluster: Cluster, random: Random, goesOn: () => boolean): Promise<number> {
+  let due = Date.now()
+  for (let i = 0; ; i++) {
+    if (!goesOn()) return i
     const key = () => btoa(`k${random.below(keys)}`)
     const value = btoa(`${i}-${random.below(1000)}`)
     const act = random.below(10)
@@ -167,7 +180,8 @@ async function write(cluster: Cluster, random: Random, goesOn: () => boolean): P
       const puts = [...new Set(Array.from({ length: 5 }, key))].map((key) => ({ request_put: { key, value } }))
       await cluster.call('/v3/kv/txn', { success: puts })
     } else await cluster.call('/v3/kv/put', { key: key(), value })
-    await new Promise((resolve) => setTimeout(resolve, 15))
+    due = Math.max(due + everyMs, Date.now() - everyMs)
+    await new Promise((resolve) => setTimeout(resolve, due - Date.now()))
   }
 }
 
