@@ -50,6 +50,7 @@ async function cluster(options: object = { offline: 'queue' }) {
     /** By somebody else. */
     put: (key: string, value: string) => post(etcd, url, 'kv/put', { key: btoa(key), value: btoa(value) }),
     delete: (key: string) => post(etcd, url, 'kv/deleterange', { key: btoa(key) }),
+    leases: async () => ((await post(etcd, url, 'lease/leases', {})).body as { leases?: object[] }).leases ?? [],
     values: () =>
       Object.fromEntries(
         store
@@ -77,6 +78,18 @@ test('by default they are refused', async () => {
   expect(await codeOf(() => store.put('a', '1'))).toBe('STORAGE_LOST')
   const wrong = mirror.bind(undefined, await openStore(), { endpoints: [url], range: {}, offline: 'drop' as 'queue' })
   expect(await codeOf(wrong)).toBe('INVALID_ARGUMENT')
+})
+
+test('a write with a time to live whose answer is lost keeps its key, and one that is refused leaves no lease', async () => {
+  const { store, kept, faults, put, leases } = await cluster({})
+  await put('a', 'before')
+  faults.push('no answer')
+  expect(await codeOf(() => store.put('a', '1', { ttlSeconds: 60 }))).toBe('STORAGE_LOST')
+  await vi.waitFor(() => expect(store.get('a')).toBe('1'))
+  expect([store.entry('a')?.lease !== 0n, (await leases()).length]).toEqual([true, 1])
+  expect(await store.compareAndSet('a', 'other', '2', { ttlSeconds: 60 })).toMatchObject({ ok: false })
+  await kept.inSync()
+  expect([store.get('a'), (await leases()).length]).toEqual(['1', 1])
 })
 
 test('they wait, are not shown, and go in their order', async () => {

@@ -133,18 +133,23 @@ export class WriteThrough implements Elsewhere {
   async #leased(r: Reader): Promise<Reader> {
     const leases = r.list(() => ({ ID: String(r.i64()), TTL: r.u64() }))
     const granted: string[] = []
+    let mayBeWritten = false
     try {
       for (const lease of leases) {
         await this.#call('/v3/lease/grant', lease)
         granted.push(lease.ID)
       }
       const plan = this.#plan([kinds.put, kinds.txn, kinds.commit][r.u32()] as number, r)
-      const outcome = await this.run(plan)
-      if (!outcome.hasWritten) await this.#takeBack(granted)
+      mayBeWritten = true
+      const outcome = await this.run(plan).catch((e: unknown) => {
+        mayBeWritten = !isRefusal(e)
+        throw e
+      })
+      mayBeWritten = outcome.hasWritten
       return plan.answer(outcome)
-    } catch (e) {
-      await this.#takeBack(granted)
-      throw e
+    } finally {
+      // The end of a lease is that of its keys: so not where an answer was lost, behind which they may be.
+      if (!mayBeWritten) await this.#takeBack(granted)
     }
   }
 
@@ -348,6 +353,11 @@ const resultNames = { '=': 'EQUAL', '!=': 'NOT_EQUAL', '>': 'GREATER', '<': 'LES
 function single(op: Op): Plan {
   const answer = ({ revision, responses }: Outcome) => packAnswer((w) => op.pack(w, responses[0] ?? {}, revision))
   return { compare: [], success: [op], failure: [], answer }
+}
+
+/** The cluster has said no, and has written nothing. */
+function isRefusal(e: unknown): boolean {
+  return RevkvError.is(e) && !['STORAGE_LOST', 'CORRUPT', 'CLOSED'].includes(e.code)
 }
 
 function requests(parts: readonly { request: object }[]): object[] {
