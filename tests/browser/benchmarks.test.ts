@@ -1,7 +1,7 @@
 // What is said of speed: the documents and the charts say what the results say that are kept.
 import { expect } from 'vitest'
 import { keptGrowth, keptResults, writtenDocuments } from '../../benches/web/docs.js'
-import { exponentOf } from '../../benches/web/growth/fit.js'
+import { exponentOf, perTenfold } from '../../benches/web/growth/fit.js'
 import { isMeasured } from '../../benches/web/results.js'
 import { test } from './browser.js'
 
@@ -40,6 +40,12 @@ test('exponents are those of the times', () => {
   for (const [time, exponent] of times) {
     expect(exponentOf(counts.map((count) => ({ count, ns: time(count) })))).toBeCloseTo(exponent, 2)
   }
+})
+
+test('a growth of ten times as many is that of the exponent', () => {
+  const measures = [10, 1000].map((count) => ({ count, ns: 5 * count ** 0.5 }))
+  expect(perTenfold(exponentOf(measures))).toBeCloseTo(Math.sqrt(10), 6)
+  expect(perTenfold(0)).toBe(1)
 })
 
 test('each work that was measured with ever more entries has its chart', async ({ open }) => {

@@ -16,3 +16,8 @@ export function exponentOf(measures: readonly Measure[]): number {
   const [x, y] = [mean((point) => point.x), mean((point) => point.y)]
   return mean((point) => (point.x - x) * (point.y - y)) / mean((point) => (point.x - x) ** 2)
 }
+
+/** How many times as long it takes with ten times as many. */
+export function perTenfold(exponent: number): number {
+  return 10 ** exponent
+}

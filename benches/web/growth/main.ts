@@ -48,6 +48,15 @@ const cells = grid.versions
   .flatMap((versions) => grid.entries.map((entries) => ({ entries, versions })))
   .filter(({ entries, versions }) => entries * versions <= most)
 
+/** What is wrong in one cell does not lose the others; the run fails when it is over. */
+const errors: string[] = []
+
+function fail(host: Host, cell: (typeof cells)[number], work: string, why: string): void {
+  const told = `${host.environment}, ${cell.entries} entries, ${cell.versions} versions: ${work}: ${why}`
+  console.error(`  ${told}`)
+  errors.push(told)
+}
+
 async function measure(host: Host, cell: (typeof cells)[number]): Promise<Sample[]> {
   const peer = (await host.describe()).find(({ name }) => name === 'revkv memory')
   if (!peer) throw new Error('revkv is not among the peers')
@@ -57,10 +66,12 @@ async function measure(host: Host, cell: (typeof cells)[number]): Promise<Sample
     try {
       const turn = { peer: peer.name, works: names, updates: 0, seed, folder: '', secondsMax, ...cell }
       const { results, failures } = await guest.takeTurn(turn)
-      for (const [work, why] of Object.entries(failures)) throw new Error(`${work} of ${JSON.stringify(cell)}: ${why}`)
+      for (const [work, why] of Object.entries(failures)) fail(host, cell, work, why)
       for (const [work, ns] of Object.entries(results)) {
         samples.push({ work, environment: host.environment, ns, ...cell })
       }
+    } catch (error) {
+      fail(host, cell, names.join(', '), error instanceof Error ? error.message : String(error))
     } finally {
       await guest.close()
     }
@@ -70,7 +81,7 @@ async function measure(host: Host, cell: (typeof cells)[number]): Promise<Sample
 
 function pointsOf(samples: readonly Sample[], work: string): Point[] {
   return (['web', 'node'] as const).flatMap((environment) =>
-    cells.map(({ entries, versions }) => {
+    cells.flatMap(({ entries, versions }) => {
       const of = samples.filter((sample) => {
         return (
           sample.work === work &&
@@ -79,7 +90,8 @@ function pointsOf(samples: readonly Sample[], work: string): Point[] {
           sample.versions === versions
         )
       })
-      return { environment, entries, versions, ns: rounded(median(of.map(({ ns }) => ns))) }
+      if (of.length === 0) return []
+      return [{ environment, entries, versions, ns: rounded(median(of.map(({ ns }) => ns))) }]
     }),
   )
 }
@@ -119,9 +131,11 @@ async function main(): Promise<void> {
       }),
     }
     console.log(growthTables(growth))
-    const out = most === changesMax ? kept : `${target}/growth.json`
+    // What the documents are made from is a whole run.
+    const out = most === changesMax && errors.length === 0 ? kept : `${target}/growth.json`
     await writeFile(out, `${JSON.stringify(growth)}\n`)
     console.log(`\nThe results are in ${out}`)
+    if (errors.length > 0) throw new Error(`not everything could be measured:\n${errors.join('\n')}`)
   } finally {
     await Promise.all(hosts.map((host) => host.close()))
   }

@@ -1,7 +1,7 @@
 // The tables of growth in the documents, made from the results that are kept.
 import type { Environment } from '../peer.js'
-import { quantity } from '../report.js'
-import { exponentOf } from './fit.js'
+import { quantity, shortNumber } from '../report.js'
+import { exponentOf, type Measure, perTenfold } from './fit.js'
 import { type Growth, type GrowthOfWork, grid, lineOf, type Point } from './results.js'
 
 const environments: readonly (readonly [Environment, string])[] = [
@@ -17,8 +17,17 @@ export function growthTables(growth: Growth): string {
 }
 
 function table(growth: Growth, environment: Environment, title: string): string {
-  const head = [title, 'versions', ...grid.entries.map((entries) => entries.toLocaleString('en')), 'exponent']
-  const rows = growth.works.flatMap((work) => grid.versions.map((versions) => row(work, environment, versions)))
+  const head = [
+    title,
+    'versions',
+    ...grid.entries.map((entries) => entries.toLocaleString('en')),
+    'exponent',
+    'per tenfold',
+  ]
+  const rows = growth.works.flatMap((work) => [
+    ...grid.versions.map((versions) => row(work, environment, versions)),
+    overVersions(work, environment),
+  ])
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
   return [line(head), line(head.map((_, i) => (i === 0 ? '---' : '--:'))), ...rows.map(line)].join('\n')
 }
@@ -27,14 +36,31 @@ function row(work: GrowthOfWork, environment: Environment, versions: number): st
   const points = lineOf(work, environment, versions)
   const cell = (entries: number) => points.find((point) => point.entries === entries)
   const shown = grid.entries.map((entries) => told(cell(entries)))
-  return [versions === 1 ? work.title : '', String(versions), ...shown, exponent(points)]
+  return [
+    versions === 1 ? work.title : '',
+    String(versions),
+    ...shown,
+    ...growthOver(points.map(({ entries, ns }) => ({ count: entries, ns }))),
+  ]
+}
+
+/** The exponents of the columns: the same number of entries, with ever more versions. */
+function overVersions(work: GrowthOfWork, environment: Environment): string[] {
+  const exponents = grid.entries.map((entries) => {
+    const points = work.points.filter((point) => point.environment === environment && point.entries === entries)
+    return growthOver(points.map(({ versions, ns }) => ({ count: versions, ns })))[0]
+  })
+  return ['', 'exponent', ...exponents, '', '']
 }
 
 function told(point: Point | undefined): string {
   return point ? quantity(point.ns, 'ns') : '–'
 }
 
-function exponent(points: readonly Point[]): string {
-  if (points.length < 2) return '–'
-  return exponentOf(points.map(({ entries, ns }) => ({ count: entries, ns }))).toFixed(2)
+function growthOver(measures: readonly Measure[]): [exponent: string, perTenfold: string] {
+  if (measures.length < 2) return ['–', '–']
+  const exponent = exponentOf(measures)
+  // Not -0.00.
+  const shown = exponent.toFixed(2).replace(/^-(?=0\.00$)/, '')
+  return [shown, `${shortNumber(perTenfold(exponent))}x`]
 }
