@@ -319,8 +319,14 @@ async function latency(bench: Bench): Promise<number> {
   return ns
 }
 
-/** A database of its own, for not every peer can be told to stop watching; and updates of 1,000 of its keys. */
+/**
+ * Updates of 1,000 keys, and a database of its own, for not every peer can be told to stop watching; but where it is asked how
+ * things grow, the one that is filled.
+ */
 async function forWatchers(bench: Bench): Promise<{ database: Database; watched: Entry[] }> {
+  if (bench.turn.versions !== undefined) {
+    return { database: await bench.filled('plain'), watched: bench.updatesOf(bench.keys(watchersMax), 'plain') }
+  }
   const database = await bench.open('watched', 'plain')
   const entries = bench.all('plain').slice(0, watchedEntriesMax)
   await database.load(entries)

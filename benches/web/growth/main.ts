@@ -22,7 +22,7 @@ const manifest = new URL('../../../pkg/package.json', import.meta.url)
 
 /** Those of one page, which fills one database; what writes comes last, for it adds versions. */
 const turns = [
-  ['get', 'get-many', 'count', 'get-old', 'history', 'snapshot', 'put'],
+  ['get', 'get-many', 'count', 'get-old', 'history', 'snapshot', 'put', 'latency'],
   ['range-100', 'range-old'],
 ]
 /** Of a work, with the filling before it. */
