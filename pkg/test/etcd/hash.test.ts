@@ -51,7 +51,7 @@ test.runIf(server)(
       asked.length = 0
       return [await kept.verify(), asked.filter((path) => !path.endsWith('status'))]
     }
-    let compacted = 0
+    let compacted = store.compactRevision
   for (let round = 0, n = 0; round < rounds; round++) {
       for (let i = 0; i < writesOfRound; i++) await cluster.call(...write(random, n++))
       const revision = await cluster.revision()
