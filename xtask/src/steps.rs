@@ -357,6 +357,7 @@ fn soak(project: &Project) -> Result<Outcome> {
 
 /// The tests of tabs that the step `browser` has a part of.
 fn tabs(project: &Project) -> Result<Outcome> {
+    cmd!(project.shell, "cargo test -p revkv --test replication tabs_that_share_a_store_agree").run()?;
     let run = cmd!(project.shell, "node_modules/.bin/vitest run --root tests/browser tabs");
     run.env("REVKV_TABS", "all").run()?;
     Ok(Outcome::Passed)

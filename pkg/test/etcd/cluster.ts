@@ -113,6 +113,15 @@ export class Cluster {
     if (there) there.process = undefined
   }
 
+  /** It neither answers nor hears anything until it is let go on. */
+  freeze(member: number): void {
+    this.#members[member]?.process?.kill('SIGSTOP')
+  }
+
+  thaw(member: number): void {
+    this.#members[member]?.process?.kill('SIGCONT')
+  }
+
   restart(member: number): void {
     const there = this.#members[member]
     if (there) there.process = there.start(this.#life)

@@ -197,6 +197,32 @@ test.each(['leads', 'is mirrored'])(
   },
 )
 
+test('a member that is frozen is left, and does no harm when it is behind the others', {
+  timeout: 90_000,
+}, async () => {
+  const cluster = await Cluster.start(3)
+  await cluster.put('n', '0')
+  const frozen = ((await cluster.leader()) + 1) % 3
+  const endpoints = [0, 1, 2].map((i) => cluster.endpoints[(frozen + i) % 3] as string)
+  const { store, kept } = await mirrored(cluster, { ...all, endpoints })
+  const seen: string[] = []
+  store.on('n', ({ changes }) => {
+    for (const change of changes) seen.push(change.type === 'put' ? change.entry.value : '-')
+  })
+  const passed = statuses(kept)
+  cluster.freeze(frozen)
+  const put = (value: string) =>
+    fetch(`${endpoints[1]}/v3/kv/put`, { method: 'POST', body: JSON.stringify({ key: btoa('n'), value: btoa(value) }) })
+  for (let i = 1; i <= 20; i++) expect((await put(`${i}`)).ok).toBe(true)
+  await vi.waitFor(() => expect(store.get('n')).toBe('20'), { timeout: 40_000, interval: 100 })
+  cluster.thaw(frozen)
+  for (let i = 21; i <= 40; i++) expect((await put(`${i}`)).ok).toBe(true)
+  await reaches(store, cluster)
+  await kept.inSync()
+  expect(seen).toEqual(Array.from({ length: 40 }, (_, i) => `${i + 1}`))
+  expect([passed[0], passed.includes('resyncing'), await kept.verify()]).toEqual(['waiting', false, true])
+})
+
 test('a whole cluster is replaced by another at its addresses, and read anew', { timeout: 60_000 }, async () => {
   const cluster = await Cluster.start(3)
   for (let i = 0; i < 20; i++) await cluster.put(`old/${i}`, 'x')
