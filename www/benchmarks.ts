@@ -1,7 +1,7 @@
 // The benchmark as charts: one for each work, of the peers on one medium. Made from the results that are kept.
 import { BarController, BarElement, CategoryScale, Chart, LogarithmicScale, Tooltip } from 'chart.js'
 import found from '../benches/results/latest.json'
-import { quantity, shortNumber } from '../benches/web/report.js'
+import { quantity, roundsOf, shortNumber } from '../benches/web/report.js'
 import { isMeasured, type Measured, type PeerResult, type Results, type WorkResult } from '../benches/web/results.js'
 import { GrowthCharts } from './growth.js'
 import { find } from './page.js'
@@ -149,10 +149,10 @@ function itemOf({ name, packages, how }: PeerResult): HTMLLIElement {
 }
 
 function conditions(): string {
-  const { date, machine, versions, entries, rounds, seed } = results
+  const { date, machine, versions, entries } = results
   const engines = ['Chromium', 'Node'].filter((name) => versions[name]).map((name) => `${name} ${versions[name]}`)
   const where = `${machine.cpu}, ${machine.cores} cores, ${machine.system}`
-  const what = `${entries.toLocaleString('en')} entries, ${rounds} ${rounds === 1 ? 'round' : 'rounds'}, seed ${seed}`
+  const what = `${entries.toLocaleString('en')} entries, ${roundsOf(results)}`
   return `${date}; ${where}; ${engines.join(', ')}; revkv ${versions.revkv}; ${what}.`
 }
 

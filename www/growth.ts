@@ -10,10 +10,10 @@ import {
   Tooltip,
 } from 'chart.js'
 import found from '../benches/results/growth.json'
-import { exponentOf } from '../benches/web/growth/fit.js'
+import { exponentOf, exponentText } from '../benches/web/growth/fit.js'
 import { type Growth, type GrowthOfWork, grid, lineOf } from '../benches/web/growth/results.js'
 import type { Environment } from '../benches/web/peer.js'
-import { quantity } from '../benches/web/report.js'
+import { quantity, roundsOf } from '../benches/web/report.js'
 import { find } from './page.js'
 
 Chart.register(Legend, LinearScale, LineController, LineElement, LogarithmicScale, PointElement, Tooltip)
@@ -27,10 +27,9 @@ export class GrowthCharts {
   #charts: Chart[] = []
 
   constructor() {
-    const { date, rounds, seed, versions } = growth
+    const { date, versions } = growth
     const where = `Chromium ${versions.Chromium}, Node ${versions.Node}; revkv ${versions.revkv}`
-    find('#growth-conditions', HTMLElement).textContent =
-      `${date}; ${where}; ${rounds} ${rounds === 1 ? 'round' : 'rounds'}, seed ${seed}.`
+    find('#growth-conditions', HTMLElement).textContent = `${date}; ${where}; ${roundsOf(growth)}.`
   }
 
   draw(environment: Environment): void {
@@ -53,7 +52,7 @@ function chartOf(canvas: HTMLCanvasElement, work: GrowthOfWork, environment: Env
     const line = lineOf(work, environment, versions)
     const exponent = exponentOf(line.map(({ entries, ns }) => ({ count: entries, ns })))
     return {
-      label: `${versions === 1 ? '1 version' : `${versions} versions`}, exponent ${exponent.toFixed(2)}`,
+      label: `${versions === 1 ? '1 version' : `${versions} versions`}, exponent ${exponentText(exponent)}`,
       data: line.map(({ entries, ns }) => ({ x: entries, y: ns })),
       borderColor: color(colors[i] as string),
       backgroundColor: color(colors[i] as string),

@@ -158,7 +158,11 @@ export class Bench {
   }
 
   /** As many as there are, so that no cache has all of them because they were asked for before. */
-  keys(count = Math.min(Math.max(4096, this.entries), keysMax), bound = this.entries): string[] {
+  many(most = keysMax): number {
+    return Math.min(Math.max(4096, this.entries), most)
+  }
+
+  keys(count = this.many(), bound = this.entries): string[] {
     return this.numbers(count, bound).map(keyOf)
   }
 

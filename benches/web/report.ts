@@ -41,3 +41,13 @@ export function shortNumber(value: number): string {
   if (value >= 99.5) return Math.round(value).toLocaleString('en')
   return String(Number(value.toPrecision(2)))
 }
+
+export function roundsOf({ rounds, seed }: { rounds: number; seed: number }): string {
+  return `${rounds} ${rounds === 1 ? 'round' : 'rounds'}, seed ${seed}`
+}
+
+/** A table of Markdown: the first column is of names, the others are of numbers. */
+export function markdown(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+  return [line(head), line(head.map((_, i) => (i === 0 ? '---' : '--:'))), ...rows.map(line)].join('\n')
+}

@@ -1,6 +1,6 @@
 // The tables of the documents, made from the results that are kept.
 import type { Environment, Medium } from './peer.js'
-import { quantity, shortNumber } from './report.js'
+import { markdown, quantity, roundsOf, shortNumber } from './report.js'
 import { type Cell, isMeasured, notMeasured, type PeerResult, type Results, type WorkResult } from './results.js'
 
 /** What a reader of the README sees: the works that most programs are made of. */
@@ -44,10 +44,10 @@ export function everything(results: Results): string {
 }
 
 function conditions(results: Results): string {
-  const { machine, versions, date, entries, rounds, seed } = results
+  const { machine, versions, date, entries } = results
   const { Chromium, Node, ...packages } = versions
   const of = Object.entries(packages).map(([name, version]) => `${name} ${version}`)
-  return `${date}, ${machine.cpu} (${machine.cores} cores), ${machine.system}, Chromium ${Chromium}, Node ${Node}; ${entries.toLocaleString('en')} entries, ${rounds} ${rounds === 1 ? 'round' : 'rounds'}, seed ${seed}. ${of.join(', ')}.`
+  return `${date}, ${machine.cpu} (${machine.cores} cores), ${machine.system}, Chromium ${Chromium}, Node ${Node}; ${entries.toLocaleString('en')} entries, ${roundsOf(results)}. ${of.join(', ')}.`
 }
 
 type Show = (cell: Cell | undefined) => string
@@ -70,8 +70,7 @@ function table(
   const rows = works.map(row).filter((cells) => cells.length > 0)
   if (rows.length === 0) return ''
   const head = [title, 'revkv', ...peers.map(({ name }) => name)]
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
-  return [line(head), line(head.map((_, i) => (i === 0 ? '---' : '--:'))), ...rows.map(line)].join('\n')
+  return markdown(head, rows)
 }
 
 function medianOnly(cell: Cell | undefined): string {

@@ -6,15 +6,8 @@ import { type Chromium, launchChromium } from '../../tests/browser/chromium.js'
 import { type StaticServer, serve } from '../../tests/browser/server.js'
 import { distWeb, modules } from './build.js'
 import { diskUse, type Guest, type Host, writtenBy } from './host.js'
+import { isolated } from './isolated.js'
 import type { Description, Outcome, Step, Turn } from './turn.js'
-
-const isolated = {
-  dev: true,
-  setHeaders: (response: { setHeader(name: string, value: string): void }) => {
-    response.setHeader('Cross-Origin-Opener-Policy', 'same-origin')
-    response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp')
-  },
-}
 
 export class WebHost implements Host {
   readonly environment = 'web'

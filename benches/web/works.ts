@@ -382,7 +382,7 @@ async function openAll(bench: Bench): Promise<number> {
 /** A filled database and what to put, all of keys that are there already. */
 async function forUpdates(bench: Bench, form: Form = 'plain'): Promise<{ database: Database; updates: Entry[] }> {
   const database = await bench.filled(form)
-  return { database, updates: bench.updatesOf(bench.keys(Math.min(Math.max(4096, bench.entries), updatesMax)), form) }
+  return { database, updates: bench.updatesOf(bench.keys(bench.many(updatesMax)), form) }
 }
 
 /** Counts what is delivered, and tells when it is as much as was waited for. */

@@ -5,6 +5,7 @@ import { build } from 'esbuild'
 import sirv from 'sirv'
 import { launchChromium } from '../../../tests/browser/chromium.js'
 import { serve } from '../../../tests/browser/server.js'
+import { isolated } from '../isolated.js'
 import { quantity } from '../report.js'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
@@ -14,13 +15,6 @@ await rm(dist, { recursive: true, force: true })
 await build({ absWorkingDir: here, entryPoints: ['page.ts'], outdir: dist, bundle: true, format: 'esm', minify: true })
 await writeFile(`${dist}page.html`, '<!doctype html><title>floors</title><script type="module" src="page.js"></script>')
 
-const isolated = {
-  dev: true,
-  setHeaders: (response: { setHeader(name: string, value: string): void }) => {
-    response.setHeader('Cross-Origin-Opener-Policy', 'same-origin')
-    response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp')
-  },
-}
 const server = await serve(0, [{ prefix: '/floors/', handle: sirv(dist, isolated) }])
 const chromium = await launchChromium(['--js-flags=--expose-gc'])
 const page = await chromium.open(`${server.url}floors/page.html`, (error) => console.error(error))

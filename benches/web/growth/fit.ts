@@ -17,6 +17,11 @@ export function exponentOf(measures: readonly Measure[]): number {
   return mean((point) => (point.x - x) * (point.y - y)) / mean((point) => (point.x - x) ** 2)
 }
 
+/** As tables and charts show it: not as -0.00. */
+export function exponentText(exponent: number): string {
+  return exponent.toFixed(2).replace(/^-(?=0\.00$)/, '')
+}
+
 /** How many times as long it takes with ten times as many. */
 export function perTenfold(exponent: number): number {
   return 10 ** exponent

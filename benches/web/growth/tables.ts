@@ -1,7 +1,7 @@
 // The tables of growth in the documents, made from the results that are kept.
 import type { Environment } from '../peer.js'
-import { quantity, shortNumber } from '../report.js'
-import { exponentOf, type Measure, perTenfold } from './fit.js'
+import { markdown, quantity, roundsOf, shortNumber } from '../report.js'
+import { exponentOf, exponentText, type Measure, perTenfold } from './fit.js'
 import { type Growth, type GrowthOfWork, grid, lineOf, type Point } from './results.js'
 
 const environments: readonly (readonly [Environment, string])[] = [
@@ -10,9 +10,9 @@ const environments: readonly (readonly [Environment, string])[] = [
 ]
 
 export function growthTables(growth: Growth): string {
-  const { date, machine, versions, seed, rounds } = growth
+  const { date, machine, versions } = growth
   const where = `${date}, ${machine.cpu} (${machine.cores} cores), ${machine.system}`
-  const what = `Chromium ${versions.Chromium}, Node ${versions.Node}, revkv ${versions.revkv}; in memory, ${rounds} ${rounds === 1 ? 'round' : 'rounds'}, seed ${seed}.`
+  const what = `Chromium ${versions.Chromium}, Node ${versions.Node}, revkv ${versions.revkv}; in memory, ${roundsOf(growth)}.`
   return [`${where}, ${what}`, ...environments.map(([name, title]) => table(growth, name, title))].join('\n\n')
 }
 
@@ -28,8 +28,7 @@ function table(growth: Growth, environment: Environment, title: string): string 
     ...grid.versions.map((versions) => row(work, environment, versions)),
     overVersions(work, environment),
   ])
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
-  return [line(head), line(head.map((_, i) => (i === 0 ? '---' : '--:'))), ...rows.map(line)].join('\n')
+  return markdown(head, rows)
 }
 
 function row(work: GrowthOfWork, environment: Environment, versions: number): string[] {
@@ -60,7 +59,5 @@ function told(point: Point | undefined): string {
 function growthOver(measures: readonly Measure[]): [exponent: string, perTenfold: string] {
   if (measures.length < 2) return ['–', '–']
   const exponent = exponentOf(measures)
-  // Not -0.00.
-  const shown = exponent.toFixed(2).replace(/^-(?=0\.00$)/, '')
-  return [shown, `${shortNumber(perTenfold(exponent))}x`]
+  return [exponentText(exponent), `${shortNumber(perTenfold(exponent))}x`]
 }

@@ -9,6 +9,7 @@ import type { Page } from 'playwright-core'
 import sirv from 'sirv'
 import { launchChromium } from '../../../tests/browser/chromium.js'
 import { serve } from '../../../tests/browser/server.js'
+import { isolated } from '../isolated.js'
 import type { TabBench } from './page.js'
 
 declare global {
@@ -48,15 +49,8 @@ await build({
 })
 await writeFile(`${dist}page.html`, '<!doctype html><title>a tab</title><script type="module" src="page.js"></script>')
 
-/** Cross-origin isolated, for the better clock; each of them in a process of its own. */
-const isolated = {
-  dev: true,
-  setHeaders: (response: { setHeader(name: string, value: string): void }) => {
-    response.setHeader('Cross-Origin-Opener-Policy', 'same-origin')
-    response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp')
-  },
-}
 const server = await serve(0, [{ prefix: '/tabs/', handle: sirv(dist, isolated) }])
+/** Each page is in a process of its own. */
 const chromium = await launchChromium(['--renderer-process-limit=50'])
 
 async function tab(): Promise<Page> {

@@ -9,7 +9,7 @@ import type { Store } from '../types.js'
 import type { KeyRange } from '../wire.js'
 import { type Json, natural } from './gateway.js'
 import { ClusterFollower } from './mirror.js'
-import { checkOffline, OfflineQueue } from './queue.js'
+import { OfflineQueue } from './queue.js'
 import { pages } from './range.js'
 import { WriteThrough } from './through.js'
 import type { Mirror, MirrorOptions, MirrorStatus } from './types.js'
@@ -40,7 +40,7 @@ export function mirror(store: Store<unknown>, options: MirrorOptions): Mirror {
     fetch: (given.fetch as typeof fetch | undefined) ?? ((...request) => fetch(...request)),
     signal: args.abortSignal(given.signal),
     write: args.flag(given.write, 'write'),
-    offline: checkOffline(given.offline),
+    offline: args.oneOf(given.offline, ['refuse', 'queue'], 'offline') ?? 'refuse',
   })
 }
 

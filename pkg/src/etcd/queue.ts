@@ -5,11 +5,13 @@
 // else wrote meanwhile, and that sending it again where the answer is lost cannot apply it twice. Whether it was applied the
 // first time, the history shows that the store has of its keys.
 
-import { invalidArgument, RevkvError } from '../errors.js'
+import { RevkvError } from '../errors.js'
 import type { Elsewhere, Host } from '../host.js'
 import { compareBytes } from '../keyspace.js'
 import type { KeyRange, KeyValue, Reader } from '../wire.js'
-import type { Op, Plan, WriteThrough } from './through.js'
+import { toBase64 } from './base64.js'
+import { within } from './range.js'
+import { guardsFailed, type Op, type Plan, type WriteThrough } from './through.js'
 
 /** So many writes wait, and so many bytes of them. */
 const queuedMax = 1000
@@ -17,8 +19,8 @@ const bytesMax = 8 << 20
 /** Between two tries of a member that answers in part. */
 const pauseMs = 100
 
-/** Keys, as text, with their mod revisions. */
-type Seen = Map<string, number>
+/** Keys with their mod revisions, by their base64. */
+type Seen = Map<string, Pick<KeyValue, 'key' | 'modRevision'>>
 
 interface Queued {
   plan: Plan
@@ -52,9 +54,10 @@ export class OfflineQueue implements Elsewhere {
   }
 
   ask(request: Uint8Array): Promise<Reader> {
-    const plan = this.#through.plan(request)
     // Those behind others wait too, or they would overtake them.
-    if (!plan || (!this.#isAway() && this.#queued.length === 0)) return this.#through.ask(request)
+    const waits = this.#isAway() || this.#queued.length > 0
+    const plan = waits ? this.#through.plan(request) : undefined
+    if (!plan) return this.#through.ask(request)
     if (this.#queued.length === queuedMax || this.#bytes + request.length > bytesMax) {
       return Promise.reject(new RevkvError('QUOTA_EXCEEDED', 'Too many writes wait for the cluster already.'))
     }
@@ -85,7 +88,7 @@ export class OfflineQueue implements Elsewhere {
     const { plan, sentAt } = first
     const writes = writesOf(plan)
     try {
-      if (!isSame(first.seen, this.#now(writes))) throw conflict()
+      if (!isSame(first.seen, this.#now(writes))) throw guardsFailed()
       const guards = writes.flatMap((keys) => this.#through.guards(keys, this.#host.revision))
       first.sentAt ??= this.#host.revision
       const outcome = await this.#through.run(plan, guards)
@@ -108,7 +111,9 @@ export class OfflineQueue implements Elsewhere {
     ] as const) {
       const revision = this.#appliedAt(ops, sentAt)
       if (typeof revision === 'number') {
-        const responses = ops.map((op) => op.recall?.([...seen.keys()].filter((key) => isIn(op.writes, key)).length))
+        const responses = ops.map((op) =>
+          op.recall?.([...seen.values()].filter(({ key }) => isIn(op.writes, key)).length),
+        )
         const answer = () => {
           if (responses.some((response) => response === undefined)) {
             throw new RevkvError('NOT_LEADER', 'It was written, but its answer was lost.', { retryable: false })
@@ -120,7 +125,7 @@ export class OfflineQueue implements Elsewhere {
       isUnknown ||= revision === undefined
     }
     const text = 'The answer of the cluster was lost, and its history tells no more whether this was written.'
-    this.#done(first, () => thrown(isUnknown ? new RevkvError('STORAGE_LOST', text) : conflict()))
+    this.#done(first, () => thrown(isUnknown ? new RevkvError('STORAGE_LOST', text) : guardsFailed()))
   }
 
   /** The revision of these operations, if they were applied after another; undefined where the history does not tell. */
@@ -159,13 +164,14 @@ export class OfflineQueue implements Elsewhere {
     this.#bytes -= first.bytes
     if (revision !== undefined) {
       const now = this.#now(writesOf(first.plan))
-      const changed = new Set([...first.seen.keys(), ...now.keys()])
+      const changed: Seen = new Map([...first.seen, ...now])
       for (const { plan, seen } of this.#queued) {
-        for (const key of changed) {
-          const modRevision = now.get(key)
-          if (!isIn(writesOf(plan), key)) continue
-          if (modRevision === undefined) seen.delete(key)
-          else if (modRevision === revision) seen.set(key, modRevision)
+        const writes = writesOf(plan)
+        for (const [name, { key }] of changed) {
+          const there = now.get(name)
+          if (!isIn(writes, key)) continue
+          if (!there) seen.delete(name)
+          else if (there.modRevision === revision) seen.set(name, there)
         }
       }
     }
@@ -179,7 +185,7 @@ export class OfflineQueue implements Elsewhere {
   #now(ranges: readonly KeyRange[]): Seen {
     const seen: Seen = new Map()
     for (const keys of ranges) {
-      for (const { key, modRevision } of this.#host.keysOf(keys, 0)) seen.set(textOf(key), modRevision)
+      for (const { key, modRevision } of this.#host.keysOf(keys, 0)) seen.set(toBase64(key), { key, modRevision })
     }
     return seen
   }
@@ -190,19 +196,13 @@ function writesOf({ success, failure }: Plan): KeyRange[] {
 }
 
 function isSame(one: Seen, other: Seen): boolean {
-  return one.size === other.size && [...one].every(([key, modRevision]) => other.get(key) === modRevision)
+  return (
+    one.size === other.size && [...one].every(([name, { modRevision }]) => other.get(name)?.modRevision === modRevision)
+  )
 }
 
-/** One character a byte, so that texts are in the order of the bytes. */
-function textOf(key: Uint8Array): string {
-  return Array.from(key, (byte) => String.fromCharCode(byte)).join('')
-}
-
-function isIn(ranges: readonly KeyRange[], key: string): boolean {
-  return ranges.some((keys) => {
-    if ('key' in keys) return textOf(keys.key) === key
-    return textOf(keys.start) <= key && (!keys.end || key < textOf(keys.end))
-  })
+function isIn(ranges: readonly KeyRange[], key: Uint8Array): boolean {
+  return ranges.some((keys) => within({ key }, keys))
 }
 
 /** No answer came, or the member cannot give one now. */
@@ -210,16 +210,6 @@ function isLost(e: unknown): boolean {
   return RevkvError.is(e) && e.retryable && (e.code === 'STORAGE_LOST' || e.code === 'CORRUPT')
 }
 
-function conflict(): RevkvError {
-  return new RevkvError('CONFLICT', 'What was there when this was written has been changed in the cluster.')
-}
-
 function thrown(e: unknown): never {
   throw e
-}
-
-export function checkOffline(value: unknown): 'refuse' | 'queue' {
-  if (value === undefined || value === 'refuse') return 'refuse'
-  if (value === 'queue') return 'queue'
-  throw invalidArgument("offline: expected 'refuse' or 'queue'.")
 }

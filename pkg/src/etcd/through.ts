@@ -90,13 +90,10 @@ export class WriteThrough implements Elsewhere {
   /** Of a request that becomes one transaction there; of others none. */
   plan(request: Uint8Array): Plan | undefined {
     const r = new Reader(request)
-    const kind = r.u32()
-    return kind === kinds.put || kind === kinds.deleteRange || kind === kinds.txn || kind === kinds.commit
-      ? this.#plan(kind, r)
-      : undefined
+    return this.#plan(r.u32(), r)
   }
 
-  #plan(kind: number, r: Reader): Plan {
+  #plan(kind: number, r: Reader): Plan | undefined {
     switch (kind) {
       case kinds.put:
         return single(this.#put(r))
@@ -104,8 +101,10 @@ export class WriteThrough implements Elsewhere {
         return single(this.#deleteRange(r))
       case kinds.txn:
         return this.#txn(r)
-      default:
+      case kinds.commit:
         return this.#commit(r)
+      default:
+        return undefined
     }
   }
 
@@ -139,7 +138,7 @@ export class WriteThrough implements Elsewhere {
         await this.#call('/v3/lease/grant', lease)
         granted.push(lease.ID)
       }
-      const plan = this.#plan([kinds.put, kinds.txn, kinds.commit][r.u32()] as number, r)
+      const plan = this.#plan([kinds.put, kinds.txn, kinds.commit][r.u32()] as number, r) as Plan
       mayBeWritten = true
       const outcome = await this.run(plan).catch((e: unknown) => {
         mayBeWritten = !isRefusal(e)
@@ -189,7 +188,7 @@ export class WriteThrough implements Elsewhere {
     const answer = await this.#call('/v3/kv/txn', guarded ?? txn)
     if (guards && answer.succeeded !== true) {
       await this.#agree(guards.map(({ keys }) => keys))
-      throw new RevkvError('CONFLICT', 'What was there when this was written has been changed in the cluster.')
+      throw guardsFailed()
     }
     const revision = natural(object(answer.header, 'header').revision, 'revision')
     const inner = guards ? object(list(answer.responses, 'responses')[0]?.response_txn ?? {}, 'response_txn') : answer
@@ -353,6 +352,11 @@ const resultNames = { '=': 'EQUAL', '!=': 'NOT_EQUAL', '>': 'GREATER', '<': 'LES
 function single(op: Op): Plan {
   const answer = ({ revision, responses }: Outcome) => packAnswer((w) => op.pack(w, responses[0] ?? {}, revision))
   return { compare: [], success: [op], failure: [], answer }
+}
+
+/** Somebody else has changed what a write goes on from. */
+export function guardsFailed(): RevkvError {
+  return new RevkvError('CONFLICT', 'What was there when this was written has been changed in the cluster.')
 }
 
 /** The cluster has said no, and has written nothing. */

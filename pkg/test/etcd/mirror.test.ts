@@ -32,6 +32,15 @@ async function reaches(store: Store<string>, cluster: Cluster): Promise<void> {
   await vi.waitFor(() => expect(store.revision).toBe(revision), { timeout: 10_000 })
 }
 
+/** What a watch of "n" is told from now on: its values, and "-" where it is deleted. */
+function heard(store: Store<string>): string[] {
+  const seen: string[] = []
+  store.on('n', ({ changes }) => {
+    for (const change of changes) seen.push(change.type === 'put' ? change.entry.value : '-')
+  })
+  return seen
+}
+
 function statuses(kept: Mirror): string[] {
   const seen: string[] = []
   kept.addEventListener('status', ({ detail }) => seen.push(detail.status))
@@ -141,10 +150,7 @@ test('a member that dies is replaced by the next, and nothing is missed', { time
   const cluster = await Cluster.start(3)
   await cluster.put('n', '0')
   const { store, kept } = await mirrored(cluster)
-  const seen: string[] = []
-  store.on('n', ({ changes }) => {
-    for (const change of changes) seen.push(change.type === 'put' ? change.entry.value : '-')
-  })
+  const seen = heard(store)
   const passed = statuses(kept)
   const kept0 = [...cluster.endpoints]
   for (let i = 1; i <= 60; i++) {
@@ -173,10 +179,7 @@ test.each(['leads', 'is mirrored'])(
     const first = which === 'leads' ? leader : (leader + 1) % 3
     const endpoints = [0, 1, 2].map((i) => cluster.endpoints[(first + i) % 3] as string)
     const { store, kept } = await mirrored(cluster, { ...all, endpoints })
-    const seen: string[] = []
-    store.on('n', ({ changes }) => {
-      for (const change of changes) seen.push(change.type === 'put' ? change.entry.value : '-')
-    })
+    const seen = heard(store)
     const passed = statuses(kept)
     const written: string[] = []
     for (let i = 1; i <= 40; i++) {
@@ -205,10 +208,7 @@ test('a member that is frozen is left, and does no harm when it is behind the ot
   const frozen = ((await cluster.leader()) + 1) % 3
   const endpoints = [0, 1, 2].map((i) => cluster.endpoints[(frozen + i) % 3] as string)
   const { store, kept } = await mirrored(cluster, { ...all, endpoints })
-  const seen: string[] = []
-  store.on('n', ({ changes }) => {
-    for (const change of changes) seen.push(change.type === 'put' ? change.entry.value : '-')
-  })
+  const seen = heard(store)
   const passed = statuses(kept)
   cluster.freeze(frozen)
   const put = (value: string) =>
